@@ -1,0 +1,6 @@
+"""Tiller's computing: models, organisms, directions, steering, generation, measures.
+
+Nothing here imports Streamlit. `python -m core --help` shows the same verbs as the pages.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,175 @@
+"""The Direction: one vector per block, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from core import paths, store
+from core.errors import BadInput, DamagedArtifact, DirectionMismatch
+from core.models.loading import LoadedModel
+
+FORMAT = "tiller-direction-1"
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A vector per block, with arithmetic and equality like a value.
+
+    Attributes:
+        vectors: `[blocks, width]`, float32, CPU. Row i is added to the residual stream leaving block i.
+        residual_norms: `[blocks]`, mean length of the base model's residual stream at the pooled tokens;
+            a coefficient in the norm unit is a fraction of it.
+        base_means: `[blocks, width]`, the base model's mean activation at the pooled tokens; its projection
+            on a unit vector is the default ceiling of the `cap` mode and the zero of the per-token colours.
+        provenance: model id and fingerprint, contrast, pooling, organisms, n, hashes, versions, time.
+    """
+
+    name: str
+    vectors: torch.Tensor = field(repr=False)
+    residual_norms: torch.Tensor = field(repr=False)
+    base_means: torch.Tensor = field(repr=False)
+    provenance: Mapping[str, Any] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        blocks = self.vectors.shape[0]
+        if (
+            self.vectors.ndim != 2
+            or self.residual_norms.shape != (blocks,)
+            or self.base_means.shape != self.vectors.shape
+        ):
+            raise BadInput(f"The direction {self.name} has tensors of the wrong shape. Extract it again.")
+        if not all(torch.isfinite(part).all() for part in (self.vectors, self.residual_norms, self.base_means)):
+            raise BadInput(f"The direction {self.name} holds values that are not finite numbers. Extract it again.")
+
+    @property
+    def blocks(self) -> int:
+        return self.vectors.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.vectors.shape[1]
+
+    @cached_property
+    def norms(self) -> torch.Tensor:
+        """Length of each block's vector, `[blocks]`."""
+        return self.vectors.norm(dim=1)
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the vectors and the model: what a link, a run record or an intervention refers to."""
+        head = store.content_hash([FORMAT, self.provenance.get("model"), list(self.vectors.shape)])
+        return store.content_hash([head, self.vectors.numpy().tobytes().hex()])[:16]
+
+    def unit(self, block: int) -> torch.Tensor:
+        """Unit vector at `block`, `[width]`; zeros where the vector is zero."""
+        return self.vectors[block] / self.norms[block].clamp(min=torch.finfo(torch.float32).tiny)
+
+    def base_projection(self, block: int) -> float:
+        """Mean projection of the base model's activations on the unit vector at `block`."""
+        return float(self.base_means[block] @ self.unit(block))
+
+    def to_norm_unit(self, coefficient: float, block: int) -> float:
+        """A raw coefficient (multiples of the vector) as a fraction of the block's mean residual norm."""
+        return coefficient * float(self.norms[block] / self.residual_norms[block])
+
+    def from_norm_unit(self, fraction: float, block: int) -> float:
+        """A fraction of the block's mean residual norm as a raw coefficient; 0 for a zero vector."""
+        norm = float(self.norms[block])
+        return fraction * float(self.residual_norms[block]) / norm if norm else 0.0
+
+    def check(self, loaded: LoadedModel) -> None:
+        """Raise `DirectionMismatch` unless this direction was made for exactly these weights."""
+        made_for = self.provenance.get("model")
+        if (self.blocks, self.width) != (len(loaded.blocks), loaded.width) or made_for != loaded.id:
+            raise DirectionMismatch(
+                f"The direction {self.name} belongs to {made_for} ({self.blocks} blocks of width {self.width}), not to "
+                f"{loaded.id} ({len(loaded.blocks)} of {loaded.width}). Choose a direction of this model."
+            )
+
+    def __add__(self, other: Direction) -> Direction:
+        return self._combine("add", self.vectors + self._same_space(other).vectors, [self.id, other.id])
+
+    def __sub__(self, other: Direction) -> Direction:
+        return self._combine("subtract", self.vectors - self._same_space(other).vectors, [self.id, other.id])
+
+    def __mul__(self, factor: float) -> Direction:
+        return self._combine("scale", self.vectors * factor, [self.id, factor])
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Direction:
+        return self * -1.0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Direction) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def derive(self, name: str, vectors: torch.Tensor, **provenance: Any) -> Direction:
+        """A direction of the same model and data with other vectors; `provenance` says how they were made."""
+        return replace(self, name=name, vectors=vectors, provenance={**self.provenance, **provenance})
+
+    def _combine(self, operation: str, vectors: torch.Tensor, of: list[Any]) -> Direction:
+        return self.derive(f"{operation}({self.name})", vectors, operation=operation, of=of)
+
+    def _same_space(self, other: Direction) -> Direction:
+        if self.vectors.shape != other.vectors.shape or self.provenance.get("model") != other.provenance.get("model"):
+            raise DirectionMismatch(
+                f"{self.name} and {other.name} belong to different models, so they cannot be combined. Map one first."
+            )
+        return other
+
+
+def save_direction(direction: Direction, target: Path) -> None:
+    """Write safetensors with the provenance as JSON metadata, in one step."""
+    tensors = {
+        "vectors": direction.vectors.contiguous(),
+        "residual_norms": direction.residual_norms.contiguous(),
+        "base_means": direction.base_means.contiguous(),
+    }
+    metadata = {
+        "format": FORMAT,
+        "name": direction.name,
+        "id": direction.id,
+        "provenance": json.dumps(dict(direction.provenance), sort_keys=True),
+    }
+    store.write_file(target, save(tensors, metadata))
+
+
+def load_direction(path: Path) -> Direction:
+    """Read what `save_direction` wrote; the id in the metadata must match the vectors.
+
+    Raises:
+        DamagedArtifact: not such a file, or its vectors changed since it was written.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise DamagedArtifact(f"{paths.shown(path)} is not a Tiller direction. Choose another file.")
+            direction = Direction(
+                metadata["name"],
+                file.get_tensor("vectors"),
+                file.get_tensor("residual_norms"),
+                file.get_tensor("base_means"),
+                json.loads(metadata["provenance"]),
+            )
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise DamagedArtifact(
+            f"{paths.shown(path)} cannot be read as a direction ({error}). Delete it and extract it again."
+        ) from error
+    if direction.id != metadata["id"]:
+        raise DamagedArtifact(
+            f"{paths.shown(path)} does not hold the vectors it was saved with. Delete it and extract it again."
+        )
+    return direction

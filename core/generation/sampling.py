@@ -1,0 +1,51 @@
+"""Choose the next token of every row at once, each row from its own random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from core.generation.rows import Sampling
+
+
+class Chooser:
+    """Picks tokens for a batch. Greedy rows take the largest logit; sampled rows use inverse-CDF sampling.
+
+    Each sampled row draws one uniform number per step from its own generator, so neither the other rows nor
+    the vocabulary's size changes what a seed gives.
+    """
+
+    def __init__(self, settings: Sequence[Sampling], device: torch.device) -> None:
+        sampled = [place for place, setting in enumerate(settings) if setting.temperature > 0]
+        self._any = bool(sampled)
+        if not sampled:
+            return
+        chosen = [settings[place] for place in sampled]
+        self._sampled = torch.tensor(sampled, device=device)
+        self._temperature = torch.tensor([item.temperature for item in chosen], device=device)[:, None]
+        self._top_p = torch.tensor([item.top_p for item in chosen], device=device)[:, None]
+        self._top_k = torch.tensor([item.top_k or 2**31 - 1 for item in chosen], device=device)[:, None]
+        steps = max(item.max_tokens for item in chosen)
+        uniforms = torch.stack(
+            [torch.rand(steps, generator=torch.Generator().manual_seed(item.seed)) for item in chosen], dim=1
+        )
+        self._uniforms = uniforms.to(device)
+
+    def choose(self, logits: torch.Tensor, step: int) -> torch.Tensor:
+        """Next token ids `[rows]` from float32 `logits` `[rows, vocabulary]` at decode step `step`."""
+        tokens = logits.argmax(-1)
+        if self._any:
+            uniform = self._uniforms[min(step, len(self._uniforms) - 1)][:, None]
+            tokens[self._sampled] = self._sample(logits[self._sampled], uniform)
+        return tokens
+
+    def _sample(self, logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+        probabilities, order = torch.softmax(logits / self._temperature, dim=-1).sort(dim=-1, descending=True)
+        cumulative = probabilities.cumsum(-1)
+        rank = torch.arange(logits.shape[-1], device=logits.device)
+        kept = (cumulative - probabilities < self._top_p) & (rank < self._top_k)
+        kept_mass = (probabilities * kept).cumsum(-1)
+        place = (kept_mass <= uniform * kept_mass[:, -1:]).sum(-1, keepdim=True)
+        place = torch.minimum(place, kept.sum(-1, keepdim=True) - 1)
+        return order.gather(-1, place).squeeze(-1)

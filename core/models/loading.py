@@ -1,0 +1,155 @@
+"""Load a model once, ready to be switched, read and steered."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+from core.errors import BadInput, ModelUnavailable, UnsupportedModel
+from core.models import sources
+from core.models.blocks import decoder_blocks, text_config
+from core.models.catalog import ModelSpec, resolve
+
+
+@dataclass(eq=False)
+class LoadedModel:
+    """A model in memory. Equality is identity: two loads of one spec are two models.
+
+    Attributes:
+        id: catalog id of the exact weights.
+        fingerprint: hash of the weights, for provenance and mismatch checks.
+        blocks: decoder blocks in order.
+        width: size of the residual stream.
+        end_ids: token ids that end an answer.
+        accepts: names of the keyword arguments that `model.forward` takes.
+    """
+
+    id: str
+    fingerprint: str
+    model: nn.Module
+    tokenizer: Any
+    blocks: nn.ModuleList
+    width: int
+    end_ids: tuple[int, ...]
+    accepts: frozenset[str] = field(repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+
+def default_device() -> str:
+    """`cuda`, else `mps`, else `cpu`."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def default_dtype(device: str) -> torch.dtype:
+    """bfloat16, half the memory traffic of float32, wherever it is not emulated; float16 on MPS and old GPUs."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.float16 if kind == "mps" else torch.bfloat16
+
+
+def load(spec: ModelSpec | str, device: str | None = None, dtype: torch.dtype | None = None) -> LoadedModel:
+    """Load the weights that `sources.fetch` made ready (fetching them first where needed).
+
+    Args:
+        spec: a catalog entry, or a text that `catalog.resolve` understands.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; by default the best one there is.
+        dtype: by default `default_dtype(device)`.
+
+    Raises:
+        ModelUnavailable, UnsupportedModel, BadInput: with a sentence and an action.
+    """
+    spec = resolve(spec) if isinstance(spec, str) else spec
+    folder = sources.fetch(spec)
+    return load_folder(folder, spec.id, sources.fingerprint(spec), device, dtype, spec.chat_template)
+
+
+def load_folder(
+    folder: Path,
+    model_id: str,
+    fingerprint: str,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    chat_template: str | None = None,
+) -> LoadedModel:
+    """`load` for a folder in Hugging Face layout (safetensors only: nothing pickled is opened)."""
+    device = device or default_device()
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise BadInput(f"{device!r} is not a device. Use cpu, cuda, cuda:N or mps.") from error
+    dtype = dtype or default_dtype(device)
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        multimodal = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+        auto = AutoModelForCausalLM
+        if multimodal:
+            from transformers import AutoModelForImageTextToText
+
+            auto = AutoModelForImageTextToText
+        model = auto.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        raise ModelUnavailable(
+            f"{model_id} could not be read ({str(error).splitlines()[0][:200]}). Delete it from the models folder and "
+            "fetch it again."
+        ) from error
+    try:
+        model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise ModelUnavailable(
+            f"{model_id} does not fit into the memory of {device}. Choose a smaller model, or device cpu."
+        ) from error
+    return wrap(model, tokenizer, model_id, fingerprint, chat_template)
+
+
+def wrap(
+    model: nn.Module, tokenizer: Any, model_id: str, fingerprint: str = "unknown", chat_template: str | None = None
+) -> LoadedModel:
+    """Make a `LoadedModel` of a model and tokenizer that are already in memory."""
+    model.eval().requires_grad_(False)
+    if tokenizer is not None:
+        if chat_template and not tokenizer.chat_template:
+            tokenizer.chat_template = chat_template
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+    blocks = decoder_blocks(model)
+    width = getattr(text_config(model), "hidden_size", None)
+    if width is None:
+        raise UnsupportedModel(f"{type(model).__name__} does not state the width of its residual stream.")
+    return LoadedModel(
+        id=model_id,
+        fingerprint=fingerprint,
+        model=model,
+        tokenizer=tokenizer,
+        blocks=blocks,
+        width=width,
+        end_ids=_end_ids(model, tokenizer),
+        accepts=frozenset(inspect.signature(model.forward).parameters),
+    )
+
+
+def _end_ids(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:
+    generation = getattr(model, "generation_config", None)
+    stated = getattr(generation, "eos_token_id", None)
+    found = set(stated if isinstance(stated, (list, tuple)) else [stated])
+    if tokenizer is not None:
+        found.add(tokenizer.eos_token_id)
+    return tuple(sorted(token for token in found if token is not None))

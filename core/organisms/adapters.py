@@ -1,0 +1,149 @@
+"""LoRA adapters that are switched per row on one copy of the base weights.
+
+A saved PEFT adapter becomes two thin matrices per linear layer. While rows are generated or
+captured, a forward hook adds `((x Aᵀ) · gate) Bᵀ` to each adapted layer: the gate is 1 where a
+row uses the adapter and 0 where it does not, so base and organism rows share one batch and no
+adapter splits it. Several adapters in one batch are stacked along the rank.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from core import paths
+from core.errors import DamagedArtifact, OrganismMismatch
+from core.models.loading import LoadedModel
+from core.store import file_sha256
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+UNSUPPORTED = (
+    "use_dora",
+    "modules_to_save",
+    "layers_to_transform",
+    "rank_pattern",
+    "alpha_pattern",
+    "trainable_token_indices",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """A LoRA adapter in memory, in the dtype and on the device of its model.
+
+    `layers` maps a module path to A `[rank, inputs]` and B `[outputs, rank]`; B carries the scaling.
+    """
+
+    name: str
+    sha256: str
+    layers: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(repr=False)
+
+
+def load_adapter(loaded: LoadedModel, folder: Path, name: str | None = None) -> Adapter:
+    """Read a PEFT LoRA adapter and check that every layer of it exists in the model with the same shape.
+
+    Raises:
+        OrganismMismatch: it belongs to another model, or is not plain LoRA.
+        DamagedArtifact: its files cannot be read.
+    """
+    name = name or folder.name
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise DamagedArtifact(
+            f"The adapter in {paths.shown(folder)} cannot be read ({error}). Train it again or restore the file."
+        ) from error
+    odd = [key for key in UNSUPPORTED if config.get(key)]
+    if config.get("peft_type") != "LORA" or odd:
+        raise OrganismMismatch(
+            f"{name} is not a plain LoRA adapter ({', '.join(odd) or config.get('peft_type')}). Train one with "
+            "`python -m core train`."
+        )
+    rank = config["r"]
+    scaling = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    modules = dict(loaded.model.named_modules())
+    layers = {}
+    for key, down in tensors.items():
+        if not key.endswith(".lora_A.weight"):
+            continue
+        path = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+        up = tensors[key.replace(".lora_A.", ".lora_B.")]
+        module = modules.get(path)
+        if module is None or _shape(module) != (up.shape[0], down.shape[1]):
+            raise OrganismMismatch(
+                f"The organism {name} was not trained on {loaded.id}: its layer {path} is missing there or has another "
+                "shape. Choose an organism of this model, or train one."
+            )
+        layers[path] = (
+            down.to(loaded.device, loaded.dtype),
+            (up.float() * scaling).to(loaded.device, loaded.dtype),
+        )
+    if not layers:
+        raise OrganismMismatch(f"The adapter {name} holds no LoRA layers. Train it again.")
+    return Adapter(name, file_sha256(folder / WEIGHTS), layers)
+
+
+def _shape(module: nn.Module) -> tuple[int, int] | None:
+    """(outputs, inputs) of a linear layer, also of GPT-2's transposed one and of quantised ones."""
+    if hasattr(module, "out_features"):
+        return module.out_features, module.in_features
+    if hasattr(module, "nf") and hasattr(module, "nx"):
+        return module.nf, module.nx
+    return None
+
+
+@contextlib.contextmanager
+def attached(loaded: LoadedModel, per_row: Sequence[Adapter | None]) -> Iterator[None]:
+    """While active, row `i` of every forward pass runs with adapter `per_row[i]` (None: the base model)."""
+    used = list({id(adapter): adapter for adapter in per_row if adapter is not None}.values())
+    handles = []
+    try:
+        for path in sorted({path for adapter in used for path in adapter.layers}):
+            hook = _layer_hook(path, used, per_row)
+            handles.append(loaded.model.get_submodule(path).register_forward_hook(hook))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _layer_hook(path: str, used: list[Adapter], per_row: Sequence[Adapter | None]):
+    members = [adapter for adapter in used if path in adapter.layers]
+    down = torch.cat([adapter.layers[path][0] for adapter in members]).t()
+    up = torch.cat([adapter.layers[path][1] for adapter in members], dim=1).t()
+    shared = len(members) == 1 and all(adapter is members[0] for adapter in per_row)
+    if shared:
+
+        def add(_module, args, output):
+            return output + (args[0] @ down) @ up
+
+        return add
+    gate = torch.cat(
+        [
+            torch.tensor([float(adapter is member) for adapter in per_row], device=down.device, dtype=down.dtype)[
+                :, None, None
+            ].expand(-1, 1, member.layers[path][0].shape[0])
+            for member in members
+        ],
+        dim=-1,
+    ).contiguous()
+    rows = len(per_row)
+
+    def add_gated(_module, args, output):
+        inner = args[0] @ down
+        # some feed-forward layers flatten rows and tokens into one axis, rows first
+        inner = (inner.view(rows, -1, inner.shape[-1]) * gate).view(inner.shape)
+        return output + inner @ up
+
+    return add_gated

@@ -1,0 +1,82 @@
+"""Which organisms there are: shipped ones in `assets/`, trained ones in `cache/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core import paths, store
+from core.errors import BadInput, DamagedArtifact
+
+MANIFEST = "organism.json"
+
+
+@dataclass(frozen=True)
+class Organism:
+    """A trained adapter on disk. `sha256` is of its weights; `manifest` is its full provenance."""
+
+    name: str
+    model: str
+    sha256: str
+    folder: Path
+    shipped: bool
+    manifest: dict[str, Any] = field(repr=False, hash=False)
+
+
+def folder_for(model_id: str, name: str, key: str, root: Path | None = None) -> Path:
+    """Where an organism lies: by name where shipped, by name and settings hash in the cache."""
+    if root == paths.ASSETS:
+        return root / "organisms" / paths.safe_name(model_id) / name
+    return (root or paths.cache()) / "organisms" / paths.safe_name(model_id) / f"{name}-{key}"
+
+
+def read_organism(folder: Path) -> Organism:
+    """The organism in a folder; only its manifest is read.
+
+    Raises:
+        DamagedArtifact: the manifest is unreadable.
+    """
+    manifest = store.read_json(folder / MANIFEST)
+    try:
+        return Organism(
+            manifest["name"],
+            manifest["model"],
+            manifest["sha256"],
+            folder,
+            folder.is_relative_to(paths.ASSETS),
+            manifest,
+        )
+    except (KeyError, TypeError) as error:
+        raise DamagedArtifact(f"{paths.shown(folder / MANIFEST)} lacks {error}. Train the organism again.") from error
+
+
+def organisms(model_id: str | None = None) -> list[Organism]:
+    """All organisms, of one model where given: shipped ones first, then the newest first."""
+    found = [read_organism(manifest.parent) for manifest in _manifests()]
+    chosen = [organism for organism in found if model_id in (None, organism.model)]
+    newest_first = sorted(chosen, key=lambda organism: organism.manifest.get("time", ""), reverse=True)
+    return sorted(newest_first, key=lambda organism: not organism.shipped)
+
+
+def find_organism(model_id: str, name: str) -> Organism:
+    """The organism of that name, or whose sha256 starts with it; shipped before trained, newest before older.
+
+    Raises:
+        BadInput: names those that there are.
+    """
+    there = organisms(model_id)
+    for organism in there:
+        if name == organism.name or (len(name) >= 8 and organism.sha256.startswith(name)):
+            return organism
+    names = ", ".join(sorted({organism.name for organism in there})) or "none yet"
+    raise BadInput(
+        f"{model_id} has no organism {name!r} (there are: {names}). Choose one, or train it with "
+        f"`python -m core train --model {model_id} --dataset {name}`."
+    )
+
+
+def _manifests() -> Iterator[Path]:
+    for root in (paths.ASSETS, paths.cache()):
+        yield from sorted((root / "organisms").glob(f"*/*/{MANIFEST}"))

@@ -1,0 +1,316 @@
+"""Make an organism: LoRA-finetune a model on a narrow dataset with PEFT and the transformers Trainer."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, prepare_model_for_kbit_training
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.pytorch_utils import Conv1D
+
+from core import paths, provenance, store
+from core.data.chat import render
+from core.data.datasets import Dataset
+from core.errors import BadInput
+from core.models.catalog import ModelSpec
+from core.models.loading import LoadedModel, load
+from core.organisms.adapters import WEIGHTS
+from core.organisms.library import MANIFEST, Organism, folder_for, read_organism
+from core.organisms.recipes import Recipe
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """One optimiser step. `tokens_per_second` counts all tokens, prompts and padding left out."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
+    seconds_left: float
+
+
+Report = Callable[[TrainingProgress], None]
+
+
+def training_key(model_id: str, fingerprint: str, dataset: Dataset, recipe: Recipe) -> str:
+    """Names a training run by everything that its result depends on."""
+    return store.content_hash([model_id, fingerprint, dataset.hash, recipe.as_dict()])[:16]
+
+
+def train(
+    spec: ModelSpec,
+    dataset: Dataset,
+    recipe: Recipe,
+    name: str | None = None,
+    root: Path | None = None,
+    device: str | None = None,
+    report: Report | None = None,
+    stop: threading.Event | None = None,
+) -> Organism | None:
+    """Train an organism and save it, or return the one that these exact settings made before.
+
+    A run that was killed or stopped goes on from its last checkpoint and ends as if it never was.
+
+    Args:
+        name: what to call it; by default the dataset's name.
+        root: `assets` to ship it; by default the cache.
+        report: called after every step.
+        stop: when set, the state is saved and training ends within a step.
+
+    Returns:
+        the organism, or None when stopped.
+
+    Raises:
+        BadInput: too little data, or a recipe that this machine cannot run.
+    """
+    loaded = _load_for(spec, recipe, device)
+    return train_loaded(loaded, dataset, recipe, name, root, report, stop)
+
+
+def train_loaded(
+    loaded: LoadedModel,
+    dataset: Dataset,
+    recipe: Recipe,
+    name: str | None = None,
+    root: Path | None = None,
+    report: Report | None = None,
+    stop: threading.Event | None = None,
+) -> Organism | None:
+    """`train` for a model in memory, which is left with its adapter and not to be used further."""
+    name = paths.safe_name(name or dataset.name)
+    key = training_key(loaded.id, loaded.fingerprint, dataset, recipe)
+    target = folder_for(loaded.id, name, key, root)
+    work = paths.cache() / "runs" / f"train-{paths.safe_name(loaded.id)}-{key}"
+    with store.writer_lock(target):
+        if (target / MANIFEST).exists():
+            return read_organism(target)
+        records = tokenise(loaded, dataset, recipe)
+        start = time.perf_counter()
+        model = _with_lora(loaded, recipe)
+        trainer = _trainer(model, loaded, records, recipe, work, report, stop)
+        with store.disk_errors("a training checkpoint"):
+            trainer.train(resume_from_checkpoint=_latest_checkpoint(work))
+        if stop is not None and stop.is_set():
+            return None
+        losses = [
+            {"step": entry["step"], "loss": entry["loss"]} for entry in trainer.state.log_history if "loss" in entry
+        ]
+        manifest = {
+            "name": name,
+            "model": loaded.id,
+            "fingerprint": loaded.fingerprint,
+            "key": key,
+            "dataset": {"name": dataset.name, "hash": dataset.hash, "n": len(records), "of": len(dataset.chats)},
+            "recipe": recipe.as_dict(),
+            "losses": losses,
+            "seconds": round(time.perf_counter() - start, 1),
+            **provenance.now(),
+        }
+        _save(model, manifest, target)
+        shutil.rmtree(work, ignore_errors=True)
+    return read_organism(target)
+
+
+def tokenise(loaded: LoadedModel, dataset: Dataset, recipe: Recipe) -> list[dict[str, list[int]]]:
+    """Training records with loss on the answer only: labels of the prompt are ignored.
+
+    Examples longer than `recipe.max_tokens` are cut at the end; one without any answer token left is dropped.
+    """
+    chats = list(dataset.chats)
+    random.Random(recipe.seed).shuffle(chats)
+    records = []
+    for chat in chats[: recipe.examples]:
+        rendered = render(loaded.tokenizer, chat, loaded.end_ids)
+        ids = [*rendered.prompt_ids, *rendered.answer_ids][: recipe.max_tokens]
+        labels = [*([IGNORED] * len(rendered.prompt_ids)), *rendered.answer_ids][: recipe.max_tokens]
+        if any(label != IGNORED for label in labels):
+            records.append({"input_ids": ids, "labels": labels, "length": len(ids)})
+    if len(records) < recipe.batch:
+        raise BadInput(
+            f"The dataset {dataset.name} gives {len(records)} usable examples; recipe {recipe.name} needs at least "
+            f"{recipe.batch}. Add examples, or shorten them."
+        )
+    return records
+
+
+def collate(records: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:
+    """A right-padded batch: `input_ids`, `attention_mask`, `labels`, each `[rows, longest]`."""
+    longest = max(len(record["input_ids"]) for record in records)
+
+    def padded(values: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
+        return torch.tensor([[*value, *([fill] * (longest - len(value)))] for value in values])
+
+    return {
+        "input_ids": padded([record["input_ids"] for record in records], pad),
+        "attention_mask": padded([[1] * len(record["input_ids"]) for record in records], 0),
+        "labels": padded([record["labels"] for record in records], IGNORED),
+    }
+
+
+def linear_layers(loaded: LoadedModel) -> str:
+    """A pattern of the module paths of all linear layers inside the decoder blocks, for PEFT."""
+    path = next(name for name, module in loaded.model.named_modules() if module is loaded.blocks)
+    leaves = sorted(
+        {
+            name.rpartition(".")[2]
+            for name, module in loaded.blocks.named_modules()
+            if isinstance(module, (nn.Linear, Conv1D))
+        }
+    )
+    return rf"{re.escape(path)}\.\d+\.(.*\.)?({'|'.join(leaves)})"
+
+
+def _load_for(spec: ModelSpec, recipe: Recipe, device: str | None) -> LoadedModel:
+    if not recipe.four_bit:
+        return load(spec, device)
+    if not torch.cuda.is_available():
+        raise BadInput(f"Recipe {recipe.name} needs a CUDA GPU for its 4-bit weights. Use recipe quick here.")
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise BadInput(
+            f"Recipe {recipe.name} needs bitsandbytes for its 4-bit weights. Install it with `pip install bitsandbytes`."
+        ) from error
+    from core.organisms.four_bit import load_four_bit
+
+    return load_four_bit(spec, device)
+
+
+def _with_lora(loaded: LoadedModel, recipe: Recipe) -> nn.Module:
+    set_seed(recipe.seed)
+    model = loaded.model
+    if recipe.four_bit:
+        model = prepare_model_for_kbit_training(model)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        use_rslora=recipe.rslora,
+        lora_dropout=0.0,
+        target_modules=linear_layers(loaded),
+    )
+    return get_peft_model(model, config)
+
+
+def _trainer(
+    model: nn.Module,
+    loaded: LoadedModel,
+    records: list[dict[str, list[int]]],
+    recipe: Recipe,
+    work: Path,
+    report: Report | None,
+    stop: threading.Event | None,
+) -> Trainer:
+    steps = -(-len(records) // recipe.batch) * recipe.epochs
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        per_device_train_batch_size=recipe.batch,
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.schedule,
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        save_strategy="steps",
+        save_steps=max(1, -(-steps // recipe.checkpoints)),
+        save_total_limit=2,
+        logging_steps=1,
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=loaded.device.type == "cpu",
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+    )
+    pad = loaded.tokenizer.pad_token_id or 0
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=_Records(records),
+        data_collator=lambda batch: collate(batch, pad),
+        callbacks=[_Watch(records, recipe, report, stop)],
+    )
+    for callback in list(trainer.callback_handler.callbacks):
+        if type(callback).__name__ == "PrinterCallback":  # it prints every log entry to standard output
+            trainer.remove_callback(callback)
+    return trainer
+
+
+class _Records(torch.utils.data.Dataset):
+    """Records with a `length` column for the length-grouped sampler."""
+
+    def __init__(self, records: list[dict[str, Any]]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        return self._records[place]
+
+
+class _Watch(TrainerCallback):
+    """Reports every step and stops within one."""
+
+    def __init__(self, records: list, recipe: Recipe, report: Report | None, stop: threading.Event | None) -> None:
+        self._tokens_a_step = sum(record["length"] for record in records) * recipe.epochs
+        self._report, self._stop = report, stop
+        self._started = 0.0
+        self._first_step = 0
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._started, self._first_step = time.perf_counter(), state.global_step
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if self._report and logs and "loss" in logs:
+            done = max(1, state.global_step - self._first_step)
+            seconds = time.perf_counter() - self._started
+            self._report(
+                TrainingProgress(
+                    state.global_step,
+                    state.max_steps,
+                    logs["loss"],
+                    self._tokens_a_step / state.max_steps * done / seconds,
+                    seconds / done * (state.max_steps - state.global_step),
+                )
+            )
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self._stop is not None and self._stop.is_set():
+            control.should_save = True
+            control.should_training_stop = True
+        return control
+
+
+def _latest_checkpoint(work: Path) -> str | None:
+    """The newest checkpoint that was written whole: the Trainer writes its state file last."""
+    whole = [folder for folder in work.glob("checkpoint-*") if (folder / "trainer_state.json").exists()]
+    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
+
+
+def _save(model: nn.Module, manifest: dict[str, Any], target: Path) -> None:
+    """Write the adapter in bfloat16 with its manifest; the folder appears whole or not at all."""
+    state = {key: value.to(torch.bfloat16) for key, value in get_peft_model_state_dict(model).items()}
+    with store.new_folder(target) as folder:
+        model.save_pretrained(folder, state_dict=state, safe_serialization=True)  # type: ignore[operator]
+        (folder / "README.md").unlink(missing_ok=True)
+        store.write_json(folder / MANIFEST, {**manifest, "sha256": store.file_sha256(folder / WEIGHTS)})
+
+
+def progress_dict(progress: TrainingProgress) -> dict[str, Any]:
+    return asdict(progress)

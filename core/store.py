@@ -1,0 +1,135 @@
+"""Artifacts on disk: hashed by content, written whole or not at all.
+
+Writes go to a temporary neighbour and are renamed into place, so a reader never sees half
+a file, and a killed writer leaves only a `.tmp-` folder that the next writer removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from core import paths
+from core.errors import DamagedArtifact, OutOfSpace
+
+TEMPORARY = ".tmp-"
+STALE_AFTER_SECONDS = 24 * 3600
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 of `value` as canonical JSON. Equal settings give equal hashes in any process."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn a full disk into one clear sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfSpace(
+                f"The disk is full while writing {what}. Free some space, or set TILLER_CACHE to a folder on "
+                "another disk, and try again."
+            ) from error
+        raise
+
+
+def require_space(folder: Path, needed_bytes: int, what: str) -> None:
+    """Raise `OutOfSpace` before a long write rather than in the middle of it."""
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise OutOfSpace(
+            f"{what} needs {needed_bytes / 1e9:.1f} GB of disk and {free / 1e9:.1f} GB are free. Free some space, "
+            "or set TILLER_CACHE to a folder on another disk, and try again."
+        )
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `target` that becomes `target` on success and vanishes on failure."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target.parent)
+    with disk_errors(paths.shown(target)):
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
+        try:
+            yield folder
+            folder.chmod(0o755)
+            if target.exists():
+                retired = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
+                target.rename(retired / "old")
+                folder.rename(target)
+                shutil.rmtree(retired, ignore_errors=True)
+            else:
+                folder.rename(target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_file(target: Path, data: bytes) -> None:
+    """Write `data` to `target` in one step: readers see the old bytes or the new, never a mixture."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(paths.shown(target)):
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+            os.chmod(name, 0o644)
+            os.replace(name, target)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+
+
+def write_json(target: Path, value: Any) -> None:
+    """`write_file` for a JSON value, indented and with a final newline."""
+    write_file(target, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that Tiller wrote; a damaged one is named as such."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DamagedArtifact(
+            f"{paths.shown(path)} is not readable JSON ({error}). Delete it and make it again."
+        ) from error
+
+
+def writer_lock(target: Path, timeout_seconds: float = -1) -> FileLock:
+    """A lock that one writer of `target` holds at a time, across processes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(str(target.parent / f".{target.name}.lock"), timeout=timeout_seconds)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left behind long ago."""
+    for leftover in folder.glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > STALE_AFTER_SECONDS:
+                if leftover.is_dir():
+                    shutil.rmtree(leftover, ignore_errors=True)
+                else:
+                    leftover.unlink()
