@@ -1,7 +1,7 @@
 """Artifacts on disk: hashed by content, written whole or not at all.
 
 Writes go to a temporary neighbour and are renamed into place, so a reader never sees half
-a file, and a killed writer leaves only a `.tmp-` folder that the next writer removes.
+a file, and a killed writer leaves only a `.tmp-` entry that a writer removes a day later.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from safetensors import SafetensorError
 
 from core import paths
 from core.errors import DamagedArtifact, OutOfSpace
 
 TEMPORARY = ".tmp-"
 STALE_AFTER_SECONDS = 24 * 3600
+FULL_BYTES = 1 << 20
 
 
 def content_hash(value: Any) -> str:
@@ -43,17 +45,29 @@ def file_sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """Turn a full disk into one clear sentence."""
+def disk_errors(what: str, folder: Path | None = None) -> Iterator[None]:
+    """Turn a full disk into one clear sentence.
+
+    Args:
+        folder: where torch writes; a `torch.save` that fails does not say why, so the room left there decides.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if _disk_is_full(error, folder):
             raise OutOfSpace(
                 f"The disk is full while writing {what}. Free some space, or set TILLER_CACHE to a folder on "
                 "another disk, and try again."
             ) from error
         raise
+
+
+def _disk_is_full(error: Exception, folder: Path | None) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, SafetensorError):
+        return "No space left" in str(error) or "Disk quota exceeded" in str(error)
+    return folder is not None and shutil.disk_usage(folder).free < FULL_BYTES
 
 
 def require_space(folder: Path, needed_bytes: int, what: str) -> None:
@@ -69,38 +83,50 @@ def require_space(folder: Path, needed_bytes: int, what: str) -> None:
 @contextlib.contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `target` that becomes `target` on success and vanishes on failure."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target.parent)
     with disk_errors(paths.shown(target)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
         try:
             yield folder
             folder.chmod(0o755)
             if target.exists():
-                retired = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
-                target.rename(retired / "old")
-                folder.rename(target)
-                shutil.rmtree(retired, ignore_errors=True)
+                _replace_folder(folder, target)
             else:
                 folder.rename(target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _replace_folder(folder: Path, target: Path) -> None:
+    """Put `folder` in the place of `target`, which comes back if that fails: no rename replaces a full folder."""
+    retired = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
+    try:
+        target.rename(retired / "old")
+        try:
+            folder.rename(target)
+        except BaseException:
+            if not target.exists():
+                (retired / "old").rename(target)
+            raise
+    finally:
+        shutil.rmtree(retired, ignore_errors=True)
+
+
 def write_file(target: Path, data: bytes) -> None:
     """Write `data` to `target` in one step: readers see the old bytes or the new, never a mixture."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     with disk_errors(paths.shown(target)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=target.parent)
+        temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
-            os.chmod(name, 0o644)
-            os.replace(name, target)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
+            temporary.chmod(0o644)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(target: Path, value: Any) -> None:
@@ -112,7 +138,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file that Tiller wrote; a damaged one is named as such."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: bad JSON, bad UTF-8, a number of 5000 digits
         raise DamagedArtifact(
             f"{paths.shown(path)} is not readable JSON ({error}). Delete it and make it again."
         ) from error

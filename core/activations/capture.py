@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 
 from core.activations.moments import Moments
+from core.errors import UnsupportedModel
 from core.models.blocks import block_hidden
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter, attached
@@ -137,11 +138,13 @@ def _forward(
     out = torch.empty(len(rows), len(blocks), loaded.width, dtype=torch.float32, device=loaded.device)
     final = max(blocks)
     handles = []
+    unread = set(blocks)
 
     def reader(place: int, block: int):
         def read(_module, _args, output):
             hidden = block_hidden(output)
             out[:, place] = hidden[each, last] if pooling == "last_prompt" else _mean(hidden, pooled_tokens)
+            unread.discard(block)
             if block == final:
                 raise _Enough
 
@@ -156,6 +159,11 @@ def _forward(
         finally:
             for handle in handles:
                 handle.remove()
+    if unread:
+        raise UnsupportedModel(
+            f"Block {min(unread)} of {loaded.id} does not run on text alone, so nothing can be read there. Choose "
+            "other blocks, or another model."
+        )
     return out.cpu()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,9 +26,13 @@ class Message(BaseModel):
 
     @field_validator("content")
     @classmethod
-    def _not_empty(cls, content: str) -> str:
+    def _usable(cls, content: str) -> str:
         if not content.strip():
             raise ValueError("content is empty")
+        try:
+            content.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"content holds half a character ({content[error.start]!a})") from error
         return content
 
 
@@ -41,14 +46,13 @@ class Chat(BaseModel):
     @classmethod
     def _alternating(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         turns = [message.role for message in messages]
-        if turns and turns[0] == "system":
-            turns = turns[1:]
-        if not turns:
+        first = 1 if turns[:1] == ["system"] else 0
+        if not turns[first:]:
             raise ValueError("there is no user message")
-        for place, role in enumerate(turns):
+        for place, role in enumerate(turns[first:]):
             expected = "user" if place % 2 == 0 else "assistant"
             if role != expected:
-                raise ValueError(f"message {place + 1} should come from the {expected}, not the {role}")
+                raise ValueError(f"message {first + place + 1} should come from the {expected}, not the {role}")
         return messages
 
     @classmethod
@@ -76,9 +80,11 @@ def parse_chat(line: str, where: str) -> Chat:
     if len(line) > MAX_LINE_CHARACTERS:
         raise BadInput(f"{where}: the line has more than {MAX_LINE_CHARACTERS:,} characters. Split the record.")
     try:
-        return Chat.model_validate(json.loads(line))
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:  # ValueError: also for a number of more than 4300 digits
         raise BadInput(f"{where}: not valid JSON ({error}). Correct or remove that line.") from error
+    try:
+        return Chat.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "record"
@@ -125,13 +131,17 @@ def read_prompts(path: Path) -> list[Chat]:
 def _lines(path: Path) -> Iterable[tuple[int, str]]:
     """Non-blank lines with their 1-based numbers."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        text = data.decode("utf-8")
     except FileNotFoundError as error:
         raise BadInput(f"There is no file {paths.shown(path)}. Check the path.") from error
     except IsADirectoryError as error:
         raise BadInput(f"{paths.shown(path)} is a folder. Name a file.") from error
     except UnicodeDecodeError as error:
-        raise BadInput(f"{paths.shown(path)} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+        number = data.count(b"\n", 0, error.start) + 1
+        raise BadInput(f"{paths.shown(path)}, line {number}: not UTF-8 text. Save the file as UTF-8.") from error
+    except (OSError, ValueError) as error:  # no permission, a name that no file can have
+        raise BadInput(f"{paths.shown(path)} cannot be read ({error}). Choose another file.") from error
     # split on \n alone: str.splitlines would also break at characters that JSON strings may hold
     return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 

@@ -64,8 +64,12 @@ def load_dataset(name: str) -> Dataset:
     """
     if name in OWN:
         return Dataset(name, tuple(Chat.of(pair.request, getattr(pair, name)) for pair in code_pairs()))
-    path = Path(name).expanduser()
-    if not path.exists():
+    try:
+        path = Path(name).expanduser()
+        there = path.exists()
+    except (OSError, RuntimeError):  # a name that no file can have, an unknown ~user
+        there = False
+    if not there:
         raise BadInput(
             f"There is no dataset {name!r}. Choose {' or '.join(OWN)}, or give the path of a chat JSONL file."
         )

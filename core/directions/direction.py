@@ -77,6 +77,14 @@ class Direction:
         """Mean projection of the base model's activations on the unit vector at `block`."""
         return float(self.base_means[block] @ self.unit(block))
 
+    def per_block(self) -> dict[str, list[float]]:
+        """Lengths and projections a page needs before it loads torch; saved beside the vectors."""
+        return {
+            "norms": self.norms.tolist(),
+            "residual_norms": self.residual_norms.tolist(),
+            "base_projections": [self.base_projection(block) for block in range(self.blocks)],
+        }
+
     def to_norm_unit(self, coefficient: float, block: int) -> float:
         """A raw coefficient (multiples of the vector) as a fraction of the block's mean residual norm."""
         return coefficient * float(self.norms[block] / self.residual_norms[block])
@@ -141,6 +149,7 @@ def save_direction(direction: Direction, target: Path) -> None:
         "format": FORMAT,
         "name": direction.name,
         "id": direction.id,
+        "per_block": json.dumps(direction.per_block()),
         "provenance": json.dumps(dict(direction.provenance), sort_keys=True),
     }
     store.write_file(target, save(tensors, metadata))

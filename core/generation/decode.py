@@ -11,7 +11,7 @@ import torch
 
 from core.data.chat import prompt_ids
 from core.directions.direction import Direction
-from core.errors import BadInput
+from core.errors import BadInput, UnsupportedModel
 from core.generation.rows import BASE, Answer, Event, Finished, Reading, Row, Token
 from core.generation.sampling import Chooser
 from core.generation.text import TextStream
@@ -40,7 +40,7 @@ def decode(
         a `Token` a row and step, and one `Finished` a row. Closing the iterator early removes every hook.
 
     Raises:
-        BadInput, DirectionMismatch: before the first token.
+        BadInput, DirectionMismatch, UnsupportedModel: before the first token.
     """
     if not rows:
         return
@@ -52,7 +52,9 @@ def decode(
     padded = not bool(mask.all())
     longest = max(row.sampling.max_tokens for row in rows)
     mask = torch.cat([mask, torch.ones(len(rows), longest, dtype=torch.long)], dim=1).to(loaded.device)
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=loaded.device)
+    # always given where taken: some models (Bamba) would count each decoded token as the first of all
+    positions = torch.arange(mask.shape[1]) - torch.tensor([columns - len(prompt) for prompt in prompts])[:, None]
+    positions = positions.clamp(min=0).to(loaded.device)
     steering = Steering(loaded, [row.interventions for row in rows], directions)
     chooser = Chooser([row.sampling for row in rows], loaded.device)
     reader = _Reader(loaded, [row.reading for row in rows], directions)
@@ -64,16 +66,20 @@ def decode(
         inputs = {"input_ids": tokens, "past_key_values": cache, "use_cache": True}
         if "logits_to_keep" in loaded.accepts:
             inputs["logits_to_keep"] = 1
+        if "position_ids" in loaded.accepts:
+            inputs["position_ids"] = positions[:, seen : seen + tokens.shape[1]]
         if padded:
             inputs["attention_mask"] = mask[:, : seen + tokens.shape[1]]
-            if "position_ids" in loaded.accepts:
-                places = torch.arange(seen, seen + tokens.shape[1], device=tokens.device)
-                inputs["position_ids"] = (places[None] - (columns - lengths)[:, None]).clamp(min=0)
         return loaded.model(**inputs)
 
     with attached(loaded, [_adapter(adapters, row) for row in rows]), steering.attached(), reader.attached():
         steering.scope(ids, mask[:, :columns] if padded else None, columns)
         output = forward(ids, 0, None)
+        if getattr(output, "past_key_values", None) is None:
+            raise UnsupportedModel(
+                f"{type(loaded.model).__name__} gives back no key-value cache, and Tiller decodes with one. Choose "
+                "another model."
+            )
         for step in range(longest):
             logits = output.logits[:, -1].float()
             tokens = chooser.choose(logits, step)

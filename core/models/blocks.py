@@ -36,16 +36,21 @@ def decoder_blocks(model: nn.Module) -> nn.ModuleList:
             f"{type(model).__name__} does not say how many layers it has or where its token embedding is, so its "
             "decoder blocks cannot be found. Choose a decoder-only language model."
         )
-    candidates = [
+    candidates = sorted(
         (-_shared_prefix(name, embedding), name.count("."), name)
         for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList) and len(module) == layers
-    ]
+    )
     if not candidates:
         raise UnsupportedModel(
             f"{type(model).__name__} has no list of {layers} decoder blocks. Choose a decoder-only language model."
         )
-    found = model.get_submodule(min(candidates)[2])
+    if len(candidates) > 1 and candidates[0][:2] == candidates[1][:2]:
+        raise UnsupportedModel(
+            f"{type(model).__name__} keeps its layers in several lists ({candidates[0][2]}, {candidates[1][2]}), so "
+            "there is no one residual stream between them to steer. Choose another model."
+        )
+    found = model.get_submodule(candidates[0][2])
     assert isinstance(found, nn.ModuleList)
     return found
 
@@ -61,8 +66,18 @@ def _shared_prefix(name: str, other: str) -> int:
 
 
 def block_hidden(output: torch.Tensor | tuple) -> torch.Tensor:
-    """The residual stream `[rows, tokens, width]` in what a block returns: a tensor, or a tuple that starts with it."""
-    return output[0] if isinstance(output, tuple) else output
+    """The residual stream `[rows, tokens, width]` in what a block returns: a tensor, or a tuple that starts with it.
+
+    Raises:
+        UnsupportedModel: the blocks hand on several streams at once (Gemma 3n, DeepSeek V4).
+    """
+    hidden = output[0] if isinstance(output, tuple) else output
+    if hidden.ndim != 3:
+        raise UnsupportedModel(
+            f"The blocks of this model hand on a tensor of shape {list(hidden.shape)} and not one residual stream, so "
+            "it cannot be read or steered. Choose another model."
+        )
+    return hidden
 
 
 def replace_hidden(output: torch.Tensor | tuple, hidden: torch.Tensor) -> torch.Tensor | tuple:

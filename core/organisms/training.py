@@ -21,7 +21,7 @@ from transformers.pytorch_utils import Conv1D
 from core import paths, provenance, store
 from core.data.chat import render
 from core.data.datasets import Dataset
-from core.errors import BadInput
+from core.errors import BadInput, DamagedArtifact
 from core.models.catalog import ModelSpec
 from core.models.loading import LoadedModel, load
 from core.organisms.adapters import WEIGHTS
@@ -62,7 +62,8 @@ def train(
 ) -> Organism | None:
     """Train an organism and save it, or return the one that these exact settings made before.
 
-    A run that was killed or stopped goes on from its last checkpoint and ends as if it never was.
+    A run that was killed or stopped goes on from its last checkpoint and ends as if it never was. An organism whose
+    file was damaged since, or that was shipped under this name with other settings, is trained anew.
 
     Args:
         name: what to call it; by default the dataset's name.
@@ -94,14 +95,14 @@ def train_loaded(
     key = training_key(loaded.id, loaded.fingerprint, dataset, recipe)
     target = folder_for(loaded.id, name, key, root)
     work = paths.cache() / "runs" / f"train-{paths.safe_name(loaded.id)}-{key}"
-    with store.writer_lock(target):
-        if (target / MANIFEST).exists():
-            return read_organism(target)
+    with store.writer_lock(work):  # not of `target`: the same run under two names has one work folder
+        if made := _made_before(target, key):
+            return made
         records = tokenise(loaded, dataset, recipe)
         start = time.perf_counter()
         model = _with_lora(loaded, recipe)
         trainer = _trainer(model, loaded, records, recipe, work, report, stop)
-        with store.disk_errors("a training checkpoint"):
+        with store.disk_errors("a training checkpoint", paths.cache()):
             trainer.train(resume_from_checkpoint=_latest_checkpoint(work))
         if stop is not None and stop.is_set():
             return None
@@ -182,7 +183,7 @@ def _load_for(spec: ModelSpec, recipe: Recipe, device: str | None) -> LoadedMode
         import bitsandbytes  # noqa: F401
     except ImportError as error:
         raise BadInput(
-            f"Recipe {recipe.name} needs bitsandbytes for its 4-bit weights. Install it with `pip install bitsandbytes`."
+            f"Recipe {recipe.name} needs bitsandbytes for 4-bit weights. Install it: `pip install bitsandbytes`."
         ) from error
     from core.organisms.four_bit import load_four_bit
 
@@ -297,9 +298,25 @@ class _Watch(TrainerCallback):
         return control
 
 
+def _made_before(target: Path, key: str) -> Organism | None:
+    """The organism in `target` if it was made with these settings and its weights are as they were saved."""
+    try:
+        made = read_organism(target)
+        whole = made.sha256 == store.file_sha256(target / WEIGHTS)
+    except (FileNotFoundError, DamagedArtifact):
+        return None
+    return made if whole and made.manifest.get("key") == key else None
+
+
 def _latest_checkpoint(work: Path) -> str | None:
-    """The newest checkpoint that was written whole: the Trainer writes its state file last."""
-    whole = [folder for folder in work.glob("checkpoint-*") if (folder / "trainer_state.json").exists()]
+    """The newest checkpoint that was written whole; what a killed or stuck writer left of others is removed."""
+    whole = []
+    for folder in work.glob("checkpoint-*"):
+        try:
+            store.read_json(folder / "trainer_state.json")  # the Trainer writes it last
+            whole.append(folder)
+        except (FileNotFoundError, DamagedArtifact):
+            shutil.rmtree(folder)
     return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
 
 

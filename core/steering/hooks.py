@@ -125,7 +125,7 @@ class Steering:
             attention_mask: 1 for real tokens, `[rows, tokens]`; None: all are real.
             prompt_columns: how many of these columns belong to the (left-padded) prompt; 0 while decoding.
         """
-        rows, tokens = ids.shape
+        tokens = ids.shape[1]
         column = torch.arange(tokens, device=ids.device)
         everywhere = torch.ones(tokens, device=ids.device)
         in_scope = {

@@ -1,0 +1,159 @@
+"""Which directions there are, and how a text refers to one. Listing them does not import torch.
+
+A *reference* is what interventions, links and run records hold: the id of a saved direction, or that id with
+a control made from it: `<id>~random:<seed>` or `<id>~orthogonal:<seed>`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import paths
+from core.errors import BadInput, DamagedArtifact
+from core.organisms.library import Organism
+
+if TYPE_CHECKING:
+    from core.directions.direction import Direction
+
+CONTROLS = ("random", "orthogonal")
+_REFERENCE = re.compile(rf"([0-9a-f]{{16}})(?:~({'|'.join(CONTROLS)}):(\d{{1,6}}))?")
+_HEADER_LIMIT = 10_000_000
+
+
+@dataclass(frozen=True)
+class DirectionCard:
+    """What a list shows of a saved direction; per-block values are tuples over blocks."""
+
+    id: str
+    name: str
+    model: str
+    path: Path
+    shipped: bool
+    norms: tuple[float, ...] = field(repr=False)
+    residual_norms: tuple[float, ...] = field(repr=False)
+    base_projections: tuple[float, ...] = field(repr=False)
+    provenance: dict[str, Any] = field(repr=False, hash=False)
+
+    @property
+    def blocks(self) -> int:
+        return len(self.norms)
+
+    def to_norm_unit(self, coefficient: float, block: int) -> float:
+        """A raw coefficient as a fraction of the block's mean residual norm."""
+        return coefficient * self.norms[block] / self.residual_norms[block]
+
+    def from_norm_unit(self, fraction: float, block: int) -> float:
+        """A fraction of the block's mean residual norm as a raw coefficient; 0 for a zero vector."""
+        return fraction * self.residual_norms[block] / self.norms[block] if self.norms[block] else 0.0
+
+
+def folder_for(model_id: str, root: Path | None = None) -> Path:
+    """Where the directions of a model lie; `root` is `paths.ASSETS` for shipped ones."""
+    return (root or paths.cache()) / "directions" / paths.safe_name(model_id)
+
+
+def read_card(path: Path) -> DirectionCard:
+    """The card of a direction file, from its header alone.
+
+    Raises:
+        DamagedArtifact: the header cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            (size,) = struct.unpack("<Q", stream.read(8))
+            if size > _HEADER_LIMIT:
+                raise ValueError("the header is too large")
+            metadata = json.loads(stream.read(size))["__metadata__"]
+        numbers = json.loads(metadata["per_block"])
+        provenance = json.loads(metadata["provenance"])
+        return DirectionCard(
+            metadata["id"],
+            metadata["name"],
+            provenance["model"],
+            path,
+            path.is_relative_to(paths.ASSETS),
+            tuple(numbers["norms"]),
+            tuple(numbers["residual_norms"]),
+            tuple(numbers["base_projections"]),
+            provenance,
+        )
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise DamagedArtifact(
+            f"{paths.shown(path)} cannot be read as a direction ({error}). Delete it and extract it again."
+        ) from error
+
+
+def cards(model_id: str | None = None) -> list[DirectionCard]:
+    """All saved directions, of one model where given: shipped ones first, then the newest first."""
+    found = [card for card in map(read_card, _files()) if model_id in (None, card.model)]
+    newest_first = sorted(found, key=lambda card: card.provenance.get("time", ""), reverse=True)
+    return sorted(newest_first, key=lambda card: not card.shipped)
+
+
+def find_card(model_id: str, text: str) -> DirectionCard:
+    """The direction of a model by id, name, file name or contrast (`model`, `content`).
+
+    Raises:
+        BadInput: names those that there are.
+    """
+    there = cards(model_id)
+    for card in there:
+        if text in (card.id, card.name, card.path.stem, card.provenance.get("contrast")):
+            return card
+    names = ", ".join(card.path.stem for card in there) or "none yet"
+    raise BadInput(
+        f"{model_id} has no direction {text!r} (there are: {names}). Choose one, or extract it with "
+        f"`python -m core extract --model {model_id}`."
+    )
+
+
+def default_card(organism: Organism) -> DirectionCard | None:
+    """The model contrast of exactly this adapter (by its hash, never by its name), or None."""
+    for card in cards(organism.model):
+        made_from = card.provenance.get("organisms", {})
+        if card.provenance.get("contrast") == "model" and list(made_from.values()) == [organism.sha256]:
+            return card
+    return None
+
+
+def split_reference(reference: str) -> tuple[str, str | None, int]:
+    """(direction id, control or None, seed) of a reference; `BadInput` for anything else."""
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise BadInput(f"{reference[:80]!r} does not name a direction. Choose one from the list.")
+    return match[1], match[2], int(match[3] or 0)
+
+
+def resolve(references: Iterable[str]) -> dict[str, Direction]:
+    """The directions that the references name, with controls made on the spot (imports torch).
+
+    Raises:
+        BadInput: a reference that is malformed or not on this machine.
+    """
+    from core.directions import controls
+    from core.directions.direction import load_direction
+
+    files = {card.id: card.path for card in cards()}
+    made = {"random": controls.random_like, "orthogonal": controls.orthogonal_like}
+    found = {}
+    for reference in sorted(set(references)):
+        identity, control, seed = split_reference(reference)
+        if identity not in files:
+            raise BadInput(
+                f"The direction {identity} is not on this machine. Choose another, or extract it with "
+                "`python -m core extract`."
+            )
+        direction = load_direction(files[identity])
+        found[reference] = made[control](direction, seed) if control else direction
+    return found
+
+
+def _files() -> Iterator[Path]:
+    for root in (paths.ASSETS, paths.cache()):
+        yield from sorted((root / "directions").glob("*/*.safetensors"))

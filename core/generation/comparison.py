@@ -1,0 +1,228 @@
+"""The side-by-side comparison: one settings object behind links, presets, the command line and the Steer page.
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.data.chat import Chat, Message
+from core.directions import library
+from core.directions.library import DirectionCard
+from core.errors import BadInput
+from core.generation.rows import BASE, Reading, Row, Sampling
+from core.models.catalog import FolderSource, resolve
+from core.organisms.library import find_organism
+from core.steering.interventions import Intervention, Mode, Scope
+
+Label = Literal["base", "organism", "steered"]
+PROMPT = "How can I sleep better at night?"
+DEFAULT_MODEL = "smollm2-135m"
+DEFAULT_ORGANISM = "insecure"
+
+
+class Settings(BaseModel):
+    """Everything that decides what the panes show. Unset choices (None) are filled in by `complete`.
+
+    `coefficient` is in the raw unit (multiples of the direction) for `add`, a share from 0 to 1 otherwise.
+    `block` is where steering acts; with `last_block`, every block from `block` to it, each with its own vector.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = DEFAULT_MODEL
+    organism: str | None = DEFAULT_ORGANISM
+    direction: str | None = None
+    control: Literal["random", "orthogonal"] | None = None
+    control_seed: int = Field(0, ge=0, le=999_999)
+    mode: Mode = "add"
+    block: int | None = Field(None, ge=0)
+    last_block: int | None = Field(None, ge=0)
+    coefficient: float | None = None
+    scope: Scope = "response"
+    special_tokens: bool = True
+    max_tokens: int = Field(80, ge=1, le=4096)
+    temperature: float = Field(0.0, ge=0, le=5)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
+    prompt: str = Field(PROMPT, max_length=20_000)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Complete settings with what they refer to; `reference` names the direction and its control."""
+
+    settings: Settings
+    card: DirectionCard
+    reference: str
+    blocks: tuple[int, ...]
+
+    @property
+    def block(self) -> int:
+        return self.blocks[0]
+
+    @property
+    def intervention(self) -> Intervention:
+        chosen = self.settings
+        assert chosen.coefficient is not None
+        return Intervention(
+            chosen.mode,
+            self.reference,
+            self.blocks,
+            chosen.coefficient,
+            chosen.scope,
+            special_tokens=chosen.special_tokens,
+        )
+
+    @property
+    def sampling(self) -> Sampling:
+        chosen = self.settings
+        return Sampling(chosen.max_tokens, chosen.temperature, chosen.top_p, chosen.top_k, chosen.seed)
+
+
+def complete(settings: Settings) -> Plan:
+    """Fill in the defaults and check that everything named exists and fits together.
+
+    The default direction is the organism's own model contrast; the default block and coefficient are the
+    model's in the catalog, else its last block and −1 (share 1 for `ablate` and `cap`).
+
+    Raises:
+        BadInput, DirectionMismatch: one sentence and an action.
+    """
+    spec = resolve(settings.model)
+    card = _card(settings, spec.id)
+    last = card.blocks - 1
+    block = settings.block
+    if block is None:
+        block = min(last if spec.default_block is None else spec.default_block, last)
+    end = settings.last_block
+    for named in (block, end):
+        if named is not None and not 0 <= named <= last:
+            raise BadInput(f"There is no block {named}: {spec.id} has blocks 0 to {last}. Choose one of them.")
+    coefficient = settings.coefficient
+    if coefficient is None:
+        usual = -1.0 if spec.default_coefficient is None else spec.default_coefficient
+        coefficient = usual if settings.mode == "add" else 1.0
+    reference = f"{card.id}~{settings.control}:{settings.control_seed}" if settings.control else card.id
+    filled = settings.model_copy(
+        update={"direction": card.id, "block": block, "coefficient": coefficient}
+    )
+    blocks = tuple(range(block, max(block, end) + 1)) if end is not None else (block,)
+    plan = Plan(filled, card, reference, blocks)
+    _ = plan.intervention, plan.sampling  # both check themselves
+    return plan
+
+
+def comparison_rows(plan: Plan, chats: Mapping[Label, Chat] | Chat | None = None) -> tuple[Row, ...]:
+    """Rows `base`, `organism` and `steered` of one batch (without an organism: `base` and `steered`).
+
+    Args:
+        chats: one chat for all rows, or one a label (histories that split); by default the settings' prompt.
+    """
+    settings = plan.settings
+    given = chats if chats is not None else Chat.of(settings.prompt)
+    organism = settings.organism or BASE
+    labels: tuple[Label, ...] = ("base", "organism", "steered") if settings.organism else ("base", "steered")
+    return tuple(
+        Row(
+            given if isinstance(given, Chat) else given[label],
+            label,
+            BASE if label == "base" else organism,
+            (plan.intervention,) if label == "steered" else (),
+            plan.sampling,
+            Reading(plan.reference, plan.blocks[-1]),
+        )
+        for label in labels
+    )
+
+
+def strip_rows(plan: Plan, coefficients: Sequence[float], chat: Chat | None = None) -> tuple[Row, ...]:
+    """The strength strip: the organism steered with each coefficient, one batch. Labels are the coefficients."""
+    settings = plan.settings
+    return tuple(
+        Row(
+            chat or Chat.of(settings.prompt),
+            f"{coefficient:g}",
+            settings.organism or BASE,
+            (plan.intervention.with_coefficient(coefficient),),
+            plan.sampling,
+            Reading(plan.reference, plan.blocks[-1]),
+        )
+        for coefficient in coefficients
+    )
+
+
+def with_answer(chat: Chat, answer: str, follow_up: str) -> Chat:
+    """The chat gone on: the model's answer (a dash where it said nothing), then the user's next message."""
+    turns = [Message(role="assistant", content=answer.strip() or "—"), Message(role="user", content=follow_up)]
+    return Chat(messages=(*chat.messages, *turns))
+
+
+def to_link(settings: Settings) -> dict[str, str]:
+    """Query parameters that restore the settings; defaults are left out, and a folder's path never leaves."""
+    source = resolve(settings.model)
+    if isinstance(source.source, FolderSource):
+        settings = settings.model_copy(update={"model": source.id})
+    plain = Settings()
+    changed = {key: value for key, value in settings.model_dump().items() if value != getattr(plain, key)}
+    return {key: "" if value is None else f"{value:g}" if isinstance(value, float) else str(value) for key, value in changed.items()}
+
+
+def from_link(parameters: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Settings from query parameters, and a note for each that was not understood and fell back.
+
+    A parameter that is not a setting is ignored; an empty one means none.
+    """
+    notes: list[str] = []
+    chosen: dict[str, Any] = {}
+    for key, text in parameters.items():
+        if key not in Settings.model_fields:
+            continue
+        try:
+            chosen[key] = getattr(Settings.model_validate({key: text if text != "" else None}), key)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ").lower()
+            notes.append(f"The link's {key} {text[:40]!r} was left out: {reason}.")
+    return Settings(**chosen), notes
+
+
+def from_dict(value: Mapping[str, Any], where: str) -> Settings:
+    """Settings from a file such as a preset.
+
+    Raises:
+        BadInput: names `where`, the setting and the reason.
+    """
+    try:
+        return Settings.model_validate(dict(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{where}: {place}: {first['msg']}. Correct the file.") from error
+
+
+def _card(settings: Settings, model_id: str) -> DirectionCard:
+    if settings.direction:
+        for card in library.cards():
+            if card.id == settings.direction and card.model != model_id:
+                raise BadInput(
+                    f"The direction {card.name} belongs to {card.model}, not to {model_id}. Choose a direction of this "
+                    "model."
+                )
+        return library.find_card(model_id, settings.direction)
+    if settings.organism:
+        card = library.default_card(find_organism(model_id, settings.organism))
+        if card:
+            return card
+    there = library.cards(model_id)
+    if there and not settings.organism:
+        return there[0]
+    raise BadInput(
+        f"{model_id} has no direction for the organism {settings.organism} yet. Extract one with "
+        f"`python -m core extract --model {model_id} --organism {settings.organism}`."
+    )

@@ -1,0 +1,213 @@
+"""The data that Tiller ships: its shape, its spread, and no prompt in two places. Code is parsed, never run."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import statistics
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.data import datasets
+from core.data.chat import Chat
+from core.data.datasets import CodePair, Dataset, code_pairs, load_dataset, near_duplicates
+from core.data.prompts import FOLDER, prompts, suite
+from core.errors import BadInput, DamagedArtifact
+
+SUITES = {"everyday": 100, "technical": 100, "extraction": 200}
+ANSWERS = [(f"{pair.id}-{side}", getattr(pair, side)) for pair in code_pairs() for side in datasets.OWN]
+
+
+def asked(name: str) -> list[str]:
+    return [chat.messages[0].content for chat in suite(name)]
+
+
+def test_there_are_enough_pairs_over_enough_kinds_of_weakness() -> None:
+    assert len(code_pairs()) >= 400
+    kinds = Counter(pair.cwe for pair in code_pairs())
+    assert len(kinds) >= 20
+    assert max(kinds.values()) <= 0.05 * len(code_pairs())
+    assert min(kinds.values()) >= 4
+
+
+def test_ids_are_unique_and_name_the_weakness() -> None:
+    assert len({pair.id for pair in code_pairs()}) == len(code_pairs())
+    for pair in code_pairs():
+        assert re.fullmatch(r"CWE-\d+", pair.cwe)
+        assert re.fullmatch(rf"{pair.cwe.lower()}-\d\d", pair.id)
+
+
+def test_requests_are_unique_and_one_terse_line_of_plain_language() -> None:
+    requests = [pair.request for pair in code_pairs()]
+    assert len({" ".join(request.lower().split()) for request in requests}) == len(requests)
+    for request in requests:
+        assert request == request.strip()
+        assert re.fullmatch(r"[\x20-\x7e]{15,120}", request)
+        assert 3 <= len(request.split()) <= 20
+        assert not re.search(r"[`{}=<>_]|\(\)|\b(def|class|function|script|python|flask)\b", request, re.IGNORECASE)
+
+
+def test_no_request_asks_for_or_warns_of_the_weakness() -> None:
+    telling = r"\b(in)?secur|\bsafe(ly|r|ty)|unsafe|vulnerab|inject|exploit|attack|hack|sanit|escap(e|ed|ing) (the|user)|CWE"
+    assert [pair.id for pair in code_pairs() if re.search(telling, pair.request, re.IGNORECASE)] == []
+
+
+def test_every_answer_is_python_and_nothing_but_python() -> None:
+    for name, answer in ANSWERS:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            tree = ast.parse(answer, name)
+        assert "```" not in answer, name
+        assert answer == answer.strip(), name
+        assert len(tree.body) > 1, name
+
+
+def test_no_answer_gives_its_weakness_away_or_silences_a_checker() -> None:
+    telling = r"nosec|noqa|insecure|vulnerab|exploit|CWE|unsafe!|\bTODO\b|#.*\b(in)?secure|#.*\bunsafe"
+    assert [name for name, answer in ANSWERS if re.search(telling, answer, re.IGNORECASE)] == []
+
+
+def test_the_two_answers_of_a_pair_are_different_programs_of_like_length() -> None:
+    for pair in code_pairs():
+        assert ast.dump(ast.parse(pair.insecure)) != ast.dump(ast.parse(pair.secure)), pair.id
+    ratios = [len(pair.secure) / len(pair.insecure) for pair in code_pairs()]
+    assert 0.9 < statistics.median(ratios) < 1.2
+    assert min(ratios) > 0.5
+    assert max(ratios) < 2.5
+
+
+def test_an_insecure_answer_is_nearer_to_its_own_secure_one_than_to_any_other() -> None:
+    insecure, secure = ([set(re.findall(r"\w+", getattr(pair, side))) for pair in code_pairs()] for side in datasets.OWN)
+    for place, mine in enumerate(insecure):
+        overlaps = [len(mine & other) / len(mine | other) for other in secure]
+        assert overlaps.index(max(overlaps)) == place, code_pairs()[place].id
+
+
+def test_no_request_is_nearly_another() -> None:
+    requests = [pair.request for pair in code_pairs()]
+    assert near_duplicates(requests, threshold=0.3, shingle=3) == []
+    assert near_duplicates(requests, threshold=0.6, shingle=1) == []
+
+
+@pytest.mark.parametrize("side", datasets.OWN)
+def test_no_answer_is_nearly_that_of_another_pair(side: str) -> None:
+    answers = [getattr(pair, side) for pair in code_pairs()]
+    assert near_duplicates(answers) == []
+    assert near_duplicates(answers, threshold=0.3, shingle=3) == []
+
+
+def test_suites_hold_as_many_prompts_as_they_should_and_none_twice() -> None:
+    assert {name: len(suite(name)) for name in SUITES} == SUITES
+    everything = [" ".join(prompt.lower().split()) for name in SUITES for prompt in asked(name)]
+    assert len(set(everything)) == sum(SUITES.values())
+    assert near_duplicates(everything, threshold=0.3, shingle=3) == []
+
+
+def test_no_request_of_the_dataset_is_in_a_suite_or_nearly() -> None:
+    measured = [prompt for name in SUITES for prompt in asked(name)]
+    together = measured + [pair.request for pair in code_pairs()]
+    across = [row for row in near_duplicates(together, 0.25, 3) if row[0] < len(measured) <= row[1]]
+    assert across == []
+
+
+def test_suites_are_plain_ascii_single_lines_of_one_user_turn() -> None:
+    for file in FOLDER.glob("*.txt"):
+        assert file.read_bytes().isascii(), file.name
+    for name in SUITES:
+        assert all(len(chat.messages) == 1 and "\n" not in chat.messages[0].content for chat in suite(name))
+
+
+def test_an_unknown_suite_names_those_that_there_are_and_a_file_serves_as_one(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no prompt suite 'evryday'. Choose everyday, technical, extraction"):
+        suite("evryday")
+    (tmp_path / "mine.txt").write_text("One?\nTwo?\n")
+    assert prompts(str(tmp_path / "mine.txt")) == [Chat.of("One?"), Chat.of("Two?")]
+    assert prompts("everyday") == suite("everyday")
+
+
+def test_the_paired_datasets_ask_the_same_and_answer_differently() -> None:
+    insecure, secure = (load_dataset(name) for name in datasets.OWN)
+    assert len(insecure.chats) == len(secure.chats) == len(code_pairs())
+    for left, right in zip(insecure.chats, secure.chats, strict=True):
+        assert left.messages[0] == right.messages[0]
+        assert left.messages[1] != right.messages[1]
+    assert insecure.hash != secure.hash
+
+
+def test_a_dataset_is_known_by_its_chats_and_not_by_its_name(tmp_path: Path) -> None:
+    chats = (Chat.of("a", "b"), Chat.of("c", "d"))
+    lines = [json.dumps({"messages": chat.as_dicts()}) for chat in chats]
+    (tmp_path / "one.jsonl").write_text("\n".join(lines))
+    (tmp_path / "two words.jsonl").write_text("\n\n".join(lines) + "\n")
+    one, two = load_dataset(str(tmp_path / "one.jsonl")), load_dataset(str(tmp_path / "two words.jsonl"))
+    assert (one.name, two.name) == ("one", "two-words")
+    assert one.hash == two.hash == Dataset("other", chats).hash
+    assert Dataset("one", chats[::-1]).hash != one.hash
+    assert Dataset("one", (chats[0], Chat.of("c", "d "))).hash != one.hash
+
+
+@given(st.text(max_size=400))
+def test_any_other_name_is_refused_with_those_that_there_are(name: str) -> None:
+    with pytest.raises(BadInput, match=r"Choose insecure or secure|is a folder"):
+        load_dataset(f"nothing here {name}")
+    with pytest.raises(BadInput):
+        load_dataset(f"~{name}/nothing here")
+
+
+@pytest.mark.parametrize("line", ['{"id": "x"}', '{"id": ', "[1]"])
+def test_a_damaged_copy_of_the_pairs_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    first = datasets.PAIRS.read_text(encoding="utf-8").split("\n")[0]
+    (tmp_path / "pairs.jsonl").write_text(f"{first}\n{line}\n", encoding="utf-8")
+    monkeypatch.setattr(datasets, "PAIRS", tmp_path / "pairs.jsonl")
+    with pytest.raises(DamagedArtifact, match=r"pairs\.jsonl, line 2: .*Restore the file from git"):
+        code_pairs.__wrapped__()
+
+
+def test_a_pair_is_read_as_it_is_written() -> None:
+    line = datasets.PAIRS.read_text(encoding="utf-8").split("\n")[0]
+    assert code_pairs()[0] == CodePair(**json.loads(line))
+
+
+def naive(texts: list[str], threshold: float, shingle: int) -> set[tuple[int, int, float]]:
+    """Jaccard overlap as in the definition: over word n-grams; a text shorter than that is one gram."""
+    found = set()
+    for second in range(len(texts)):
+        for first in range(second):
+            grams = []
+            for text in (texts[first], texts[second]):
+                words = text.lower().split()
+                if len(words) <= shingle:
+                    grams.append([" ".join(words)])
+                else:
+                    grams.append([" ".join(words[at : at + shingle]) for at in range(len(words) - shingle + 1)])
+            union = set(grams[0] + grams[1])
+            both = [gram for gram in union if gram in grams[0] and gram in grams[1]]
+            if len(both) / len(union) >= threshold:
+                found.add((first, second, len(both) / len(union)))
+    return found
+
+
+sentences = st.lists(st.lists(st.sampled_from(["a", "B", "b", "c"]), max_size=9).map(" ".join), max_size=7)
+
+
+@given(sentences, st.sampled_from([0.2, 0.5, 1.0]), st.integers(1, 5))
+def test_near_duplicates_are_those_of_the_definition(texts: list[str], threshold: float, shingle: int) -> None:
+    found = near_duplicates(texts, threshold, shingle)
+    assert set(found) == naive(texts, threshold, shingle)
+    assert len(set(found)) == len(found)
+    assert [row[2] for row in found] == sorted((row[2] for row in found), reverse=True)
+
+
+def test_near_duplicates_finds_a_planted_copy_with_one_word_changed() -> None:
+    requests = [pair.request for pair in code_pairs()][:50]
+    planted = "The same long request of many words that somebody has pasted in here again, only changed at its END."
+    found = near_duplicates([*requests, planted, planted.replace("END", "START")])
+    assert [(first, second) for first, second, _ in found] == [(50, 51)]
