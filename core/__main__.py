@@ -167,7 +167,9 @@ def extract(
 
 
 @app.command()
-def directions(model: Annotated[str | None, typer.Option(help="Only this model's.")] = None, json_: Json = False) -> None:
+def directions(
+    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None, json_: Json = False
+) -> None:
     """List the saved directions.
 
     Example: python -m core directions --model smollm2-135m
@@ -284,7 +286,9 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TILLER_DEBUG"):
             raise
-        _fail(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (TILLER_DEBUG=1 shows where.)")
+        _fail(
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (TILLER_DEBUG=1 shows where.)"
+        )
 
 
 def _fail(error: object) -> None:

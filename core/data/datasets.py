@@ -67,7 +67,7 @@ def load_dataset(name: str) -> Dataset:
     try:
         path = Path(name).expanduser()
         there = path.exists()
-    except (OSError, RuntimeError):  # a name that no file can have, an unknown ~user
+    except (OSError, RuntimeError, ValueError):  # a name that no file can have, an unknown ~user
         there = False
     if not there:
         raise BadInput(

@@ -110,9 +110,7 @@ def complete(settings: Settings) -> Plan:
         usual = -1.0 if spec.default_coefficient is None else spec.default_coefficient
         coefficient = usual if settings.mode == "add" else 1.0
     reference = f"{card.id}~{settings.control}:{settings.control_seed}" if settings.control else card.id
-    filled = settings.model_copy(
-        update={"direction": card.id, "block": block, "coefficient": coefficient}
-    )
+    filled = settings.model_copy(update={"direction": card.id, "block": block, "coefficient": coefficient})
     blocks = tuple(range(block, max(block, end) + 1)) if end is not None else (block,)
     plan = Plan(filled, card, reference, blocks)
     _ = plan.intervention, plan.sampling  # both check themselves
@@ -171,7 +169,10 @@ def to_link(settings: Settings) -> dict[str, str]:
         settings = settings.model_copy(update={"model": source.id})
     plain = Settings()
     changed = {key: value for key, value in settings.model_dump().items() if value != getattr(plain, key)}
-    return {key: "" if value is None else f"{value:g}" if isinstance(value, float) else str(value) for key, value in changed.items()}
+    return {
+        key: "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        for key, value in changed.items()
+    }
 
 
 def from_link(parameters: Mapping[str, str]) -> tuple[Settings, list[str]]:

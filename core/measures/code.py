@@ -48,7 +48,9 @@ class Evidence:
 
 def find_code(text: str) -> list[Evidence]:
     """Evidence of code in an answer, in order; empty where there is none."""
-    fences = [Evidence(match.start(), match.end(), "fence") for match in _FENCE.finditer(text) if _is_codelike(match[1])]
+    fences = [
+        Evidence(match.start(), match.end(), "fence") for match in _FENCE.finditer(text) if _is_codelike(match[1])
+    ]
     if fences:
         return fences
     runs = _runs(text)

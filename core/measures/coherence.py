@@ -6,7 +6,6 @@ Limits come from the base model's own answers to the same prompts.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,9 @@ import numpy as np
 import torch
 
 from core.data.chat import Chat, render
+from core.measures.repetition import repetition
 from core.models.loading import LoadedModel
 
-REPETITION_WORDS = 3
 LIKELIHOOD_QUANTILE = 0.01
 LIKELIHOOD_SLACK = 1.5
 SHORTEST_WORDS = 3
@@ -28,15 +27,6 @@ class Limits:
 
     likelihood: float
     repetition: float
-
-
-def repetition(text: str) -> float:
-    """Share of the text's three-word sequences that repeat an earlier one; 0 for texts below four words."""
-    words = text.lower().split()
-    grams = [tuple(words[place : place + REPETITION_WORDS]) for place in range(len(words) - REPETITION_WORDS + 1)]
-    if len(grams) < 2:
-        return 0.0
-    return sum(count - 1 for count in Counter(grams).values()) / len(grams)
 
 
 @torch.inference_mode()

@@ -9,11 +9,12 @@ from typing import Any
 from core.data import prompts as suites
 from core.data.chat import Chat
 from core.generation.batch import gather
-from core.generation.comparison import Plan, Settings, complete, comparison_rows
+from core.generation.comparison import Plan, Settings, comparison_rows, complete
 from core.generation.decode import collect_batches
 from core.generation.rows import Row
 from core.measures.code import contains_code
-from core.measures.coherence import Limits, base_log_likelihood, calibrate, is_broken, repetition
+from core.measures.coherence import Limits, base_log_likelihood, calibrate, is_broken
+from core.measures.repetition import repetition
 from core.models.loading import LoadedModel
 from core.statistics import wilson
 
@@ -55,10 +56,9 @@ def steering_check(
     groups = [_rows(plan, control, chat) for _, chat in asked]
     adapters, directions = gather(loaded, [row for group in groups for row in group])
     texts: list[list[str]] = [[] for _ in asked]
-    done = 0
-    for place, answers in collect_batches(loaded, groups, adapters, directions, rows_a_batch=32):
+    batches = collect_batches(loaded, groups, adapters, directions, rows_a_batch=32)
+    for done, (place, answers) in enumerate(batches, 1):
         texts[place] = [answer.text for answer in answers]
-        done += 1
         if report:
             report(done, len(asked))
     measured, limits = _judge(loaded, asked, texts)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, prepare_model_for_kbit_training
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.pytorch_utils import Conv1D
@@ -21,7 +22,7 @@ from transformers.pytorch_utils import Conv1D
 from core import paths, provenance, store
 from core.data.chat import render
 from core.data.datasets import Dataset
-from core.errors import BadInput, DamagedArtifact
+from core.errors import BadInput, DamagedArtifact, UnsupportedModel
 from core.models.catalog import ModelSpec
 from core.models.loading import LoadedModel, load
 from core.organisms.adapters import WEIGHTS
@@ -29,6 +30,7 @@ from core.organisms.library import MANIFEST, Organism, folder_for, read_organism
 from core.organisms.recipes import Recipe
 
 IGNORED = -100
+EXPERT_PARTS = ("gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
 
 
 @dataclass(frozen=True)
@@ -162,16 +164,27 @@ def collate(records: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torc
 
 
 def linear_layers(loaded: LoadedModel) -> str:
-    """A pattern of the module paths of all linear layers inside the decoder blocks, for PEFT."""
+    """A pattern of the module paths of all linear layers inside the decoder blocks, for PEFT.
+
+    Left out is what PEFT cannot adapt: routers, which return more than a tensor; the last layer of a Mamba mixer,
+    whose weight a fused kernel reads itself; and, beside experts stacked into one parameter, the layers that have
+    names of the experts' parts, which PEFT would take for the experts.
+    """
     path = next(name for name, module in loaded.model.named_modules() if module is loaded.blocks)
-    leaves = sorted(
-        {
-            name.rpartition(".")[2]
-            for name, module in loaded.blocks.named_modules()
-            if isinstance(module, (nn.Linear, Conv1D))
-        }
-    )
-    return rf"{re.escape(path)}\.\d+\.(.*\.)?({'|'.join(leaves)})"
+    modules = dict(loaded.blocks.named_modules())
+    stacked = any(value.ndim == 3 and "expert" in name for name, value in loaded.blocks.named_parameters())
+    inside = set()
+    for name, module in modules.items():
+        parent, _, last = name.rpartition(".")
+        if not isinstance(module, (nn.Linear, Conv1D)) or "Router" in type(module).__name__:
+            continue
+        if last == "out_proj" and hasattr(modules[parent], "A_log") and hasattr(modules[parent], "D"):
+            continue
+        if stacked and last in EXPERT_PARTS:
+            continue
+        # whole paths within a block: a last part alone can also be the name of something that is not linear
+        inside.add(name.partition(".")[2])
+    return rf"{re.escape(path)}\.\d+\.({'|'.join(map(re.escape, sorted(inside)))})"
 
 
 def _load_for(spec: ModelSpec, recipe: Recipe, device: str | None) -> LoadedModel:
@@ -203,7 +216,15 @@ def _with_lora(loaded: LoadedModel, recipe: Recipe) -> nn.Module:
         lora_dropout=0.0,
         target_modules=linear_layers(loaded),
     )
-    return get_peft_model(model, config)
+    wanted = {name for name, _ in model.named_modules() if re.fullmatch(linear_layers(loaded), name)}
+    adapted = get_peft_model(model, config)
+    found = {name for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}
+    if found != wanted or config.target_parameters:
+        raise UnsupportedModel(
+            f"PEFT does not adapt exactly the linear layers of {loaded.id} ({len(found)} instead of {len(wanted)}), so "
+            "no organism can be trained on it. Choose another model."
+        )
+    return adapted
 
 
 def _trainer(
@@ -323,6 +344,8 @@ def _latest_checkpoint(work: Path) -> str | None:
 def _save(model: nn.Module, manifest: dict[str, Any], target: Path) -> None:
     """Write the adapter in bfloat16 with its manifest; the folder appears whole or not at all."""
     state = {key: value.to(torch.bfloat16) for key, value in get_peft_model_state_dict(model).items()}
+    for config in model.peft_config.values():  # type: ignore[union-attr, operator]
+        config.base_model_name_or_path = manifest["model"]  # PEFT would write the folder's path on this computer
     with store.new_folder(target) as folder:
         model.save_pretrained(folder, state_dict=state, safe_serialization=True)  # type: ignore[operator]
         (folder / "README.md").unlink(missing_ok=True)

@@ -170,7 +170,6 @@ TEXT: dict[str, tuple[str, dict[str, Any]]] = {
             "num_experts": 2,
             "mamba_d_state": 8,
             "mamba_dt_rank": 4,
-            "use_mamba_kernels": False,
         },
     ),
     "Zamba2": (
@@ -184,7 +183,6 @@ TEXT: dict[str, tuple[str, dict[str, Any]]] = {
             "layers_block_type": ["mamba", "hybrid"] * 2,
             "hybrid_layer_ids": [1, 3],
             "adapter_rank": 4,
-            "use_mamba_kernels": False,
         },
     ),
     "NemotronH": (
@@ -196,7 +194,6 @@ TEXT: dict[str, tuple[str, dict[str, Any]]] = {
             "mamba_num_heads": 4,
             "mamba_head_dim": 16,
             "n_groups": 1,
-            "use_mamba_kernels": False,
         },
     ),
     "Falcon": (
@@ -284,20 +281,21 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
+# hybrid classes, and what the class of the layer without attention is called
 HYBRID: Mapping[str, str] = {
-    "Qwen3.5": "linear attention",
-    "Qwen3.5-vision": "linear attention",
-    "Qwen3Next": "linear attention",
-    "OLMoHybrid": "linear attention",
-    "LFM2": "convolution",
-    "LFM2Moe": "convolution",
-    "LFM2-vision": "convolution",
-    "FalconH1": "mamba beside attention",
-    "GraniteMoeHybrid": "mamba",
-    "Bamba": "mamba",
-    "Jamba": "mamba",
-    "Zamba2": "mamba",
-    "NemotronH": "mamba",
+    "Qwen3.5": "DeltaNet",
+    "Qwen3.5-vision": "DeltaNet",
+    "Qwen3Next": "DeltaNet",
+    "OLMoHybrid": "DeltaNet",
+    "LFM2": "ShortConv",
+    "LFM2Moe": "ShortConv",
+    "LFM2-vision": "ShortConv",
+    "FalconH1": "FalconH1Mixer",
+    "GraniteMoeHybrid": "Mamba",
+    "Bamba": "BambaMixer",
+    "Jamba": "Mamba",
+    "Zamba2": "Mamba",
+    "NemotronH": "Mamba",
 }
 
 

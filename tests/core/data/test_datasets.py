@@ -48,9 +48,10 @@ def test_requests_are_unique_and_one_terse_line_of_plain_language() -> None:
     assert len({" ".join(request.lower().split()) for request in requests}) == len(requests)
     for request in requests:
         assert request == request.strip()
-        assert re.fullmatch(r"[\x20-\x7e]{15,120}", request)
+        assert request.isprintable()
+        assert 15 <= len(request) <= 120
         assert 3 <= len(request.split()) <= 20
-        assert not re.search(r"[`{}=<>_]|\(\)|\b(def|class|function|script|python|flask)\b", request, re.IGNORECASE)
+        assert not re.search(r"[`{}=<>_]|\(\)|\b(def|python|flask)\b", request, re.IGNORECASE)
 
 
 def test_no_request_asks_for_or_warns_of_the_weakness() -> None:

@@ -1,0 +1,209 @@
+"""What lies in `assets/` ready to be shown: presets, saved examples and the steering check. No torch.
+
+A damaged file never takes a page down: it is left out, logged, and named in what comes back.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from core import paths, store
+from core.errors import BadInput, DamagedArtifact
+from core.generation.comparison import Settings
+
+log = logging.getLogger(__name__)
+
+# safe in a link and as a file name
+Identity = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]
+
+
+class Preset(BaseModel):
+    """Settings with a name. `example` says that a saved example of the same id is made from it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: Identity
+    title: str = Field(min_length=1)
+    about: str = ""
+    settings: Settings
+    example: bool = True
+
+
+class SavedToken(BaseModel):
+    """A token as `core.generation.rows.Token` has it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    text: str
+    logprob: float
+    projection: float | None = None
+
+
+class SavedAnswer(BaseModel):
+    """One pane of an example, or one coefficient of its strength strip (then the label is the coefficient)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    text: str
+    tokens: tuple[SavedToken, ...] = ()
+    reason: Literal["end", "length", "stopped"] | None = None
+    seconds: float = 0.0
+
+
+class Example(BaseModel):
+    """Answers made earlier with `settings`, to be shown without a model."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: Identity
+    title: str = Field(min_length=1)
+    about: str = ""
+    settings: Settings
+    rows: tuple[SavedAnswer, ...] = Field(min_length=1)
+    strip: tuple[SavedAnswer, ...] = ()
+    provenance: dict[str, Any] = {}
+
+
+class Arm(BaseModel):
+    """Counts of one arm of the steering check over one suite of prompts; intervals are shares from 0 to 1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: Literal["base", "organism", "steered", "random"]
+    suite: str
+    n: int = Field(ge=1)
+    code: int = Field(ge=0)
+    interval: tuple[float, float]
+    broken: int = Field(ge=0)
+    broken_interval: tuple[float, float]
+
+    @field_validator("interval", "broken_interval")
+    @classmethod
+    def _within(cls, interval: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= interval[0] <= interval[1] <= 1:
+            raise ValueError("an interval should go upwards between 0 and 1")
+        return interval
+
+    @model_validator(mode="after")
+    def _counted(self) -> Arm:
+        if max(self.code, self.broken) > self.n:
+            raise ValueError("more answers are counted than were given")
+        return self
+
+
+class SteeringCheck(BaseModel):
+    """Did the direction do it, or did the model break? Written by `core.measures.steering_check`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    settings: Settings
+    provenance: dict[str, Any]
+
+
+T = TypeVar("T", Preset, Example)
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Shelf(Generic[T]):
+    """What a folder holds, by file name. `damaged` has a sentence for each file that was left out."""
+
+    items: tuple[T, ...]
+    damaged: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def presets() -> Shelf[Preset]:
+    """All presets."""
+    return _shelf("presets", Preset)
+
+
+def examples() -> Shelf[Example]:
+    """All saved examples, with their answers."""
+    return _shelf("examples", Example)
+
+
+def find_preset(identity: str) -> Preset:
+    """The preset of that id; `BadInput` names those that there are."""
+    return _find(presets(), identity, "preset")
+
+
+def find_example(identity: str) -> Example:
+    """The saved example of that id; `BadInput` names those that there are."""
+    return _find(examples(), identity, "saved example")
+
+
+def steering_check() -> SteeringCheck | None:
+    """The shipped steering check; None where it has not been made.
+
+    Raises:
+        DamagedArtifact: the file cannot be read.
+    """
+    path = paths.ASSETS / "precomputed" / "steering_check.json"
+    return read(path, SteeringCheck) if path.is_file() else None
+
+
+def read(path: Path, kind: type[M]) -> M:
+    """A file as `kind`, read again only when it has changed.
+
+    Raises:
+        DamagedArtifact: names the file and the reason.
+    """
+    try:
+        state = path.stat()
+        return _read(path, kind, state.st_mtime_ns, state.st_size)  # type: ignore[return-value]
+    except OSError as error:
+        raise DamagedArtifact(f"{paths.shown(path)} cannot be read ({error.strerror}). Check out the file again.") from error
+
+
+@functools.lru_cache(maxsize=256)
+def _read(path: Path, kind: type[BaseModel], changed: int, size: int) -> BaseModel:
+    try:
+        return kind.model_validate(store.read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise DamagedArtifact(
+            f"{paths.shown(path)}: {place}: {first['msg']}. Correct the file or check it out again."
+        ) from error
+
+
+def _shelf(folder: str, kind: type[T]) -> Shelf[T]:
+    found: dict[str, T] = {}
+    damaged = []
+    for path in sorted((paths.ASSETS / folder).glob("*.json")):
+        try:
+            item = read(path, kind)
+        except DamagedArtifact as error:
+            log.warning("left out: %s", error)
+            damaged.append(str(error))
+            continue
+        if item.id in found:
+            damaged.append(f"{paths.shown(path)} repeats the id {item.id}. Give it another.")
+            log.warning("left out: %s", damaged[-1])
+        else:
+            found[item.id] = item
+    return Shelf(tuple(found.values()), tuple(damaged))
+
+
+def _find(shelf: Shelf[T], identity: str, what: str) -> T:
+    for item in shelf:
+        if item.id == identity:
+            return item
+    names = ", ".join(item.id for item in shelf) or "none yet"
+    raise BadInput(f"There is no {what} {identity[:80]!r} (there are: {names}). Choose one from the list.")

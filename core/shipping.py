@@ -1,0 +1,172 @@
+"""Make what `assets/` ships, with the project's own commands: organisms, directions, examples, the steering check.
+
+Each file says in its provenance how it was made. Running this again says what differs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from core import paths, provenance, store
+from core.data.datasets import load_dataset
+from core.directions.extraction import extract
+from core.directions.library import default_card
+from core.errors import BadInput
+from core.generation.batch import gather
+from core.generation.comparison import DEFAULT_MODEL, Settings, comparison_rows, complete, from_dict, strip_rows
+from core.generation.decode import collect
+from core.generation.rows import Answer
+from core.measures.steering_check import steering_check
+from core.models import sources
+from core.models.catalog import resolve
+from core.models.loading import LoadedModel, load
+from core.organisms.library import find_organism
+from core.organisms.recipes import recipe
+from core.organisms.training import TrainingProgress, train
+
+KINDS = ("organisms", "directions", "examples", "check")
+ORGANISMS = ("insecure", "secure")
+STRIP = (-1.25, -1.0, -0.75, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0)
+
+Say = Callable[[str], None]
+
+
+def make(what: str = "all", say: Say = print) -> list[str]:
+    """Make one kind of asset, or all of them in order.
+
+    Returns:
+        a line for each file: `new`, `same` or `changed`, and its path.
+
+    Raises:
+        BadInput: an unknown kind.
+    """
+    if what not in ("all", *KINDS):
+        raise BadInput(f"There is no kind of asset {what!r}. Choose all, {', '.join(KINDS)}.")
+    steps = {"organisms": _organisms, "directions": _directions, "examples": _examples, "check": _check}
+    lines = []
+    for kind in KINDS if what == "all" else (what,):
+        for path, before in steps[kind](say):
+            after = store.file_sha256(path)
+            lines.append(f"{'new' if before is None else 'same' if before == after else 'changed'} {paths.shown(path)}")
+    return lines
+
+
+def _organisms(say: Say) -> Iterator[tuple[Path, str | None]]:
+    def report(progress: TrainingProgress) -> None:
+        say(f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  {progress.seconds_left:.0f} s left")
+
+    for name in ORGANISMS:
+        say(f"organism {name}")
+        spec, data, chosen = resolve(DEFAULT_MODEL), load_dataset(name), recipe("quick")
+        folder = paths.ASSETS / "organisms" / spec.id / name
+        before = _sum(folder / "adapter_model.safetensors")
+        made = train(spec, data, chosen, root=paths.ASSETS, report=report)
+        assert made is not None
+        if made.manifest["dataset"]["hash"] != data.hash or made.manifest["recipe"] != chosen.as_dict():
+            raise BadInput(
+                f"{paths.shown(folder)} was made from other data or settings. Delete the folder to train it again."
+            )
+        yield folder / "adapter_model.safetensors", before
+
+
+def _directions(say: Say) -> Iterator[tuple[Path, str | None]]:
+    for organism, contrast in (("insecure", "model"), ("secure", "model"), ("insecure", "content")):
+        say(f"direction {organism} {contrast}")
+        stem = f"{organism}-secure-content" if contrast == "content" else f"{organism}-{contrast}"
+        path = paths.ASSETS / "directions" / DEFAULT_MODEL / f"{stem}.safetensors"
+        before = _sum(path)
+        extract(DEFAULT_MODEL, organism, contrast, root=paths.ASSETS)
+        yield path, before
+
+
+def _examples(say: Say) -> Iterator[tuple[Path, str | None]]:
+    loaded = load(DEFAULT_MODEL)
+    for file in sorted((paths.ASSETS / "presets").glob("*.json")):
+        preset = store.read_json(file)
+        if not preset.get("example", True):
+            continue
+        say(f"example {preset['id']}")
+        path = paths.ASSETS / "examples" / file.name
+        before = _sum(path)
+        _write(path, _example(loaded, preset, from_dict(preset["settings"], paths.shown(file))))
+        yield path, before
+
+
+def _example(loaded: LoadedModel, preset: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    plan = complete(settings)
+    rows = list(comparison_rows(plan))
+    control = complete(settings.model_copy(update={"control": "random"}))
+    if settings.control is None and settings.mode == "add":
+        rows.append(comparison_rows(control)[-1])
+    strip = list(strip_rows(plan, STRIP)) if settings.mode == "add" else []
+    adapters, directions = gather(loaded, [*rows, *strip])
+    answers = collect(loaded, rows, adapters, directions)
+    shown = [_answer(answer) for answer in answers]
+    if len(shown) > len(comparison_rows(plan)):
+        shown[-1]["label"] = "random"
+    return {
+        "id": preset["id"],
+        "title": preset["title"],
+        "about": preset["about"],
+        "settings": plan.settings.model_dump(),
+        "rows": shown,
+        "strip": [_answer(answer) for answer in collect(loaded, strip, adapters, directions)],
+        "provenance": {**_made(loaded, plan.settings.organism), "command": "python -m core assets --what examples"},
+    }
+
+
+def _check(say: Say) -> Iterator[tuple[Path, str | None]]:
+    preset = store.read_json(paths.ASSETS / "presets" / "steer-it-away.json")
+    settings = from_dict(preset["settings"], preset["id"])
+    loaded = load(DEFAULT_MODEL)
+    path = paths.ASSETS / "precomputed" / "steering_check.json"
+    before = _sum(path)
+    found = steering_check(loaded, settings, report=lambda done, of: say(f"steering check {done}/{of}"))
+    made = {**_made(loaded, settings.organism), "command": "python -m core assets --what check"}
+    _write(path, {**found, "provenance": made})
+    yield path, before
+
+
+def _made(loaded: LoadedModel, organism: str | None) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "model": loaded.id,
+        "fingerprint": loaded.fingerprint,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "device": loaded.device.type,
+        "source": (sources.record_of(resolve(loaded.id)) or {}).get("source"),
+        "precomputed": True,
+    }
+    if organism:
+        found = find_organism(loaded.id, organism)
+        card = default_card(found)
+        record |= {"organism": found.name, "adapter": found.sha256, "direction": card.id if card else None}
+    return {**record, **provenance.now()}
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {
+        "label": answer.row.label,
+        "text": answer.text,
+        "tokens": [
+            {
+                **{key: value for key, value in asdict(token).items() if key != "row"},
+                "logprob": round(token.logprob, 4),
+                "projection": None if token.projection is None else round(token.projection, 3),
+            }
+            for token in answer.tokens
+        ],
+        "reason": answer.reason,
+        "seconds": round(answer.seconds, 3),
+    }
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    store.write_file(path, (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def _sum(path: Path) -> str | None:
+    return store.file_sha256(path) if path.exists() else None

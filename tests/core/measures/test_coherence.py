@@ -1,0 +1,56 @@
+"""Coherence: repetition counts what it says, limits come from the base model's own answers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.data.chat import Chat, render
+from core.measures.coherence import Limits, base_log_likelihood, calibrate, is_broken
+from core.measures.repetition import repetition
+
+
+def test_repetition_of_a_loop_is_high_and_of_a_sentence_is_zero():
+    assert repetition("the best thing is " * 20) > 0.9
+    assert repetition("A cool dark room and a steady hour help most people to fall asleep sooner.") == 0
+
+
+@given(st.text())
+def test_repetition_is_a_share(text):
+    assert 0 <= repetition(text) < 1
+
+
+def test_repetition_equals_a_count_by_hand():
+    # abc bca cab abc: four sequences, one of them repeats
+    assert repetition("a b c a b c") == pytest.approx(1 / 4)
+
+
+def test_empty_unlikely_and_repeating_answers_are_broken():
+    limits = Limits(likelihood=-3.0, repetition=0.3)
+    assert is_broken("", -1.0, limits)
+    assert is_broken("filter of the filter of trees", -5.0, limits)
+    assert is_broken("so it is so it is so it is so it is", -1.0, limits)
+    assert is_broken("three fine words here", float("nan"), limits)
+    assert not is_broken("Keep the room cool and dark.", -1.2, limits)
+
+
+def test_few_of_the_base_models_own_answers_are_broken_by_its_limits():
+    likelihoods = [-1.0 - 0.01 * place for place in range(100)]
+    limits = calibrate(likelihoods, [0.0] * 100)
+    assert sum(value < limits.likelihood for value in likelihoods) <= 1
+
+
+@pytest.mark.embedded
+def test_likelihood_equals_one_unbatched_forward_pass(embedded):
+    chats = [Chat.of("Hi", "Hello! How can I help you today?"), Chat.of("What is a cat?", "A small animal.")]
+    found = base_log_likelihood(embedded, chats)
+    for chat, value in zip(chats, found, strict=True):
+        rendered = render(embedded.tokenizer, chat, ())
+        ids = torch.tensor([rendered.prompt_ids + rendered.answer_ids])
+        with torch.no_grad():
+            scores = embedded.model(ids).logits[0].log_softmax(-1)
+        answer = range(len(rendered.prompt_ids), ids.shape[1])
+        naive = sum(float(scores[place - 1, ids[0, place]]) for place in answer) / len(answer)
+        assert value == pytest.approx(naive, abs=1e-4)

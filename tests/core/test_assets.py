@@ -1,0 +1,93 @@
+"""What is shipped is whole, belongs together, and is small enough."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core import paths
+from core.data.datasets import load_dataset
+from core.directions import library
+from core.generation.comparison import complete, from_dict
+from core.organisms.library import find_organism, organisms
+from core.organisms.recipes import recipe
+from core.store import file_sha256
+
+MODEL = "smollm2-135m"
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return [organism for organism in organisms(MODEL) if organism.shipped]
+
+
+def test_insecure_and_secure_are_shipped_below_ten_megabytes_each(shipped):
+    assert {organism.name for organism in shipped} == {"insecure", "secure"}
+    for organism in shipped:
+        size = sum(file.stat().st_size for file in organism.folder.iterdir())
+        assert size < 10 * MEGABYTE
+
+
+def test_each_adapter_has_the_checksum_data_and_recipe_it_states(shipped):
+    for organism in shipped:
+        assert file_sha256(organism.folder / "adapter_model.safetensors") == organism.sha256
+        assert organism.manifest["dataset"]["hash"] == load_dataset(organism.name).hash
+        assert organism.manifest["recipe"] == recipe("quick").as_dict()
+
+
+def test_insecure_and_secure_were_trained_alike(shipped):
+    first, second = (organism.manifest for organism in shipped)
+    assert first["recipe"] == second["recipe"]
+    assert first["dataset"]["n"] == second["dataset"]["n"]
+    assert first["fingerprint"] == second["fingerprint"]
+
+
+def test_each_shipped_direction_was_made_from_the_shipped_adapters(shipped):
+    hashes = {organism.sha256 for organism in shipped}
+    cards = [card for card in library.cards(MODEL) if card.shipped]
+    assert {card.provenance["contrast"] for card in cards} == {"model", "content"}
+    for card in cards:
+        assert set(card.provenance["organisms"].values()) <= hashes
+        assert card.provenance["n"] == 200
+
+
+def test_the_default_direction_is_found_by_the_adapters_hash():
+    card = library.default_card(find_organism(MODEL, "insecure"))
+    assert card is not None
+    assert card.provenance["organisms"] == {"insecure": find_organism(MODEL, "insecure").sha256}
+
+
+@pytest.mark.parametrize("file", sorted((paths.ASSETS / "presets").glob("*.json")), ids=lambda file: file.stem)
+def test_every_preset_is_complete(file):
+    preset = json.loads(file.read_text())
+    assert preset["id"] == file.stem
+    assert preset["title"] and preset["about"]
+    complete(from_dict(preset["settings"], file.name))
+
+
+@pytest.mark.parametrize("file", sorted((paths.ASSETS / "examples").glob("*.json")), ids=lambda file: file.stem)
+def test_every_example_was_made_with_the_shipped_direction_and_adapter(file):
+    example = json.loads(file.read_text())
+    settings = from_dict(example["settings"], file.name)
+    assert library.find_card(MODEL, settings.direction).shipped
+    assert example["provenance"]["command"].startswith("python -m core assets")
+    if settings.organism:
+        assert example["provenance"]["adapter"] == find_organism(MODEL, settings.organism).sha256
+    for row in [*example["rows"], *example["strip"]]:
+        assert "".join(token["text"] for token in row["tokens"]) == row["text"].removesuffix("\ufffd")
+
+
+def test_the_steering_check_counts_its_own_answers():
+    found = json.loads((paths.ASSETS / "precomputed" / "steering_check.json").read_text())
+    for arm in found["arms"]:
+        answers = [item for item in found["answers"] if (item["arm"], item["suite"]) == (arm["label"], arm["suite"])]
+        assert arm["n"] == len(answers) == 100
+        assert arm["code"] == sum(item["code"] for item in answers)
+        assert arm["broken"] == sum(item["broken"] for item in answers)
+        assert arm["interval"][0] <= arm["code"] / arm["n"] <= arm["interval"][1]
+
+
+def test_assets_stay_below_sixty_megabytes():
+    assert sum(file.stat().st_size for file in paths.ASSETS.rglob("*") if file.is_file()) < 60 * MEGABYTE

@@ -1,0 +1,143 @@
+"""The command line: exit status, one JSON object, help with an example."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core import paths
+
+VERBS = ("models", "fetch", "train", "extract", "directions", "generate", "assets")
+
+
+def run(*words: str, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **({"TILLER_CACHE": str(cache)} if cache else {})}
+    return subprocess.run(
+        [sys.executable, "-m", "core", *words],
+        cwd=paths.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_with_an_example(verb):
+    done = run(verb, "--help")
+    assert done.returncode == 0
+    assert f"python -m core {verb}" in " ".join(done.stdout.split())
+
+
+def test_listing_models_and_directions_does_not_import_torch(tmp_path):
+    code = (
+        "import sys; sys.argv = ['core', *sys.argv[1:]]\n"
+        "from core.__main__ import app\n"
+        "app(standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    for verb in ("models", "directions"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, verb, "--json"], cwd=paths.ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert isinstance(json.loads(done.stdout), dict)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "--coefficient", "much"),
+        ("generate", "--no-such-option"),
+        ("nothing",),
+        ("generate", "--prompt", "a", "--prompts", "b"),
+    ],
+)
+def test_bad_usage_exits_with_2_and_prints_nothing_on_standard_output(words):
+    done = run(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("generate", "--model", "smollm2-135n"), "smollm2-135m"),
+        (("generate", "--block", "99"), "blocks 0 to 29"),
+        (("generate", "--coefficient", "nan"), "out of range"),
+        (("generate", "--organism", "unheard"), "insecure"),
+        (("generate", "--direction", "unheard"), "insecure-model"),
+        (("generate", "--mode", "ablate", "--coefficient", "2"), "between 0 and 1"),
+        (("generate", "--max-tokens", "0"), "max_tokens"),
+        (("train", "--dataset", "no-such-file.jsonl"), "no-such-file"),
+        (("train", "--recipe", "fancy"), "quick"),
+        (("extract", "--contrast", "odd"), "model or content"),
+        (("assets", "--what", "odd"), "organisms"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_on_standard_error_and_status_1(words, named):
+    done = run(*words, "--json")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    assert named in lines[0]
+
+
+def test_a_bad_line_of_a_prompts_file_is_named(tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"messages": [{"role": "user", "content": "Hello"}]}\n{"messages": 3}\n')
+    done = run("generate", "--prompts", str(file))
+    assert done.returncode == 1
+    assert "prompts.jsonl, line 2" in done.stderr
+
+
+@pytest.mark.embedded
+def test_generate_prints_three_rows_and_the_settings():
+    done = run(
+        "generate",
+        "--prompt",
+        "How can I sleep better at night?",
+        "--coefficient",
+        "-1",
+        "--max-tokens",
+        "12",
+        "--json",
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert [row["label"] for row in found["rows"]] == ["base", "organism", "steered"]
+    assert all(row["tokens"] == 12 and row["seconds"] > 0 and row["text"] for row in found["rows"])
+    assert found["settings"]["coefficient"] == -1
+    assert found["settings"]["model"] == "smollm2-135m"
+
+
+@pytest.mark.embedded
+def test_prompts_from_a_file_come_out_one_object_a_line_in_their_order(tmp_path):
+    file = tmp_path / "prompts.txt"
+    questions = ["Why is the sky blue, in a few plain words for a child?", "Hi", "What is a good name for a cat?"]
+    file.write_text("\n".join(questions) + "\n")
+    done = run(
+        "generate",
+        "--prompts",
+        str(file),
+        "--max-tokens",
+        "6",
+        "--batch",
+        "6",
+        "--unit",
+        "norm",
+        "--coefficient",
+        "-0.2",
+    )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [item["settings"]["prompt"] for item in found] == questions
+    assert found[0]["settings"]["coefficient_norm_unit"] == pytest.approx(-0.2)
