@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -67,7 +68,8 @@ class Direction:
     def id(self) -> str:
         """Hash of the vectors and the model: what a link, a run record or an intervention refers to."""
         head = store.content_hash([FORMAT, self.provenance.get("model"), list(self.vectors.shape)])
-        return store.content_hash([head, self.vectors.numpy().tobytes().hex()])[:16]
+        # adding 0 turns −0 into 0, so that equal values have equal bytes
+        return store.content_hash([head, (self.vectors + 0.0).numpy().tobytes().hex()])[:16]
 
     def unit(self, block: int) -> torch.Tensor:
         """Unit vector at `block`, `[width]`; zeros where the vector is zero."""
@@ -139,7 +141,7 @@ class Direction:
 
 
 def save_direction(direction: Direction, target: Path) -> None:
-    """Write safetensors with the provenance as JSON metadata, in one step."""
+    """Write safetensors with the provenance as JSON metadata, in one step; equal directions give equal bytes."""
     tensors = {
         "vectors": direction.vectors.contiguous(),
         "residual_norms": direction.residual_norms.contiguous(),
@@ -152,33 +154,47 @@ def save_direction(direction: Direction, target: Path) -> None:
         "per_block": json.dumps(direction.per_block()),
         "provenance": json.dumps(dict(direction.provenance), sort_keys=True),
     }
-    store.write_file(target, save(tensors, metadata))
+    data = save(tensors, {**metadata, "checksum": _checksum(tensors, metadata)})
+    store.write_file(target, _with_sorted_header(data))
+
+
+def _with_sorted_header(data: bytes) -> bytes:
+    """The same safetensors file with its header in one order: the library's own differs from call to call."""
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + data[8 + size :]
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    parts = {name: [list(tensor.shape), tensor.numpy().tobytes().hex()] for name, tensor in tensors.items()}
+    return store.content_hash([parts, dict(metadata)])
 
 
 def load_direction(path: Path) -> Direction:
-    """Read what `save_direction` wrote; the id in the metadata must match the vectors.
+    """Read what `save_direction` wrote, down to the last byte of its tensors and metadata.
 
     Raises:
-        DamagedArtifact: not such a file, or its vectors changed since it was written.
+        DamagedArtifact: not such a file, or it changed since it was written.
     """
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise DamagedArtifact(f"{paths.shown(path)} is not a Tiller direction. Choose another file.")
-            direction = Direction(
-                metadata["name"],
-                file.get_tensor("vectors"),
-                file.get_tensor("residual_norms"),
-                file.get_tensor("base_means"),
-                json.loads(metadata["provenance"]),
-            )
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
         raise DamagedArtifact(
             f"{paths.shown(path)} cannot be read as a direction ({error}). Delete it and extract it again."
         ) from error
-    if direction.id != metadata["id"]:
+    if metadata.get("format") != FORMAT:
+        raise DamagedArtifact(f"{paths.shown(path)} is not a Tiller direction. Choose another file.")
+    if metadata.pop("checksum", None) != _checksum(tensors, metadata):
         raise DamagedArtifact(
-            f"{paths.shown(path)} does not hold the vectors it was saved with. Delete it and extract it again."
+            f"{paths.shown(path)} does not hold what it was saved with. Delete it and extract it again."
         )
-    return direction
+    return Direction(
+        metadata["name"],
+        tensors["vectors"],
+        tensors["residual_norms"],
+        tensors["base_means"],
+        json.loads(metadata["provenance"]),
+    )

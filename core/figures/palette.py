@@ -29,10 +29,7 @@ class Look:
 
 
 SUITES = {"everyday": Look(BLUE, "", "circle"), "technical": Look(VERMILION, "/", "diamond")}
-_OTHERS = tuple(
-    Look(color, hatch, symbol)
-    for color, hatch, symbol in zip(CATEGORICAL[2:], ("x", "-", ".", "+"), ("square", "cross", "x", "star"), strict=True)
-)
+_OTHERS = (Look(GREEN, "x", "square"), Look(PURPLE, "-", "cross"), Look(OCHRE, ".", "x"), Look(GREY, "+", "star"))
 
 
 def looks(names: list[str]) -> dict[str, Look]:

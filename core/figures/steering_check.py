@@ -23,7 +23,7 @@ BAR = 0.36
 Count = Callable[[Arm], tuple[int, tuple[float, float]]]
 
 
-def steering_check_figure(arms: Sequence[Arm], height: int = 330) -> go.Figure:
+def steering_check_figure(arms: Sequence[Arm], height: int = 300) -> go.Figure:
     """Two panels of bars with Wilson intervals: the share of answers with code, and the share of broken ones.
 
     Rows are base, organism, steered organism, and organism with a random direction of equal length; an arm that
@@ -49,13 +49,13 @@ def steering_check_figure(arms: Sequence[Arm], height: int = 330) -> go.Figure:
         fixedrange=True,
         zeroline=False,
     )
-    figure.update_annotations(yshift=4)
+    figure.update_annotations(yshift=2, font_size=14)
     return palette.frame(
         figure,
         height,
-        margin={"l": 8, "r": 4, "t": 64, "b": 8},
+        margin={"l": 8, "r": 4, "t": 52, "b": 8},
         barmode="overlay",
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.14, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.1, "yanchor": "bottom"},
     )
 
 

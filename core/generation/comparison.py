@@ -6,7 +6,7 @@ Nothing here imports torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -81,6 +81,11 @@ class Plan:
         )
 
     @property
+    def reading(self) -> Reading:
+        """What the per-token colours show: the direction itself, also where a control steers."""
+        return Reading(self.card.id, self.blocks[-1])
+
+    @property
     def sampling(self) -> Sampling:
         chosen = self.settings
         return Sampling(chosen.max_tokens, chosen.temperature, chosen.top_p, chosen.top_k, chosen.seed)
@@ -124,7 +129,7 @@ def comparison_rows(plan: Plan, chats: Mapping[Label, Chat] | Chat | None = None
         chats: one chat for all rows, or one a label (histories that split); by default the settings' prompt.
     """
     settings = plan.settings
-    given = chats if chats is not None else Chat.of(settings.prompt)
+    given = chats if chats is not None else _asked(plan)
     organism = settings.organism or BASE
     labels: tuple[Label, ...] = ("base", "organism", "steered") if settings.organism else ("base", "steered")
     return tuple(
@@ -134,10 +139,16 @@ def comparison_rows(plan: Plan, chats: Mapping[Label, Chat] | Chat | None = None
             BASE if label == "base" else organism,
             (plan.intervention,) if label == "steered" else (),
             plan.sampling,
-            Reading(plan.reference, plan.blocks[-1]),
+            plan.reading,
         )
         for label in labels
     )
+
+
+def control_row(plan: Plan, chat: Chat | None = None) -> Row:
+    """The control beside the claim: row `random`, steered alike by a random direction of the same length."""
+    control = complete(plan.settings.model_copy(update={"control": "random"}))
+    return replace(comparison_rows(control, chat)[-1], label="random")
 
 
 def strip_rows(plan: Plan, coefficients: Sequence[float], chat: Chat | None = None) -> tuple[Row, ...]:
@@ -145,12 +156,12 @@ def strip_rows(plan: Plan, coefficients: Sequence[float], chat: Chat | None = No
     settings = plan.settings
     return tuple(
         Row(
-            chat or Chat.of(settings.prompt),
+            chat or _asked(plan),
             f"{coefficient:g}",
             settings.organism or BASE,
             (plan.intervention.with_coefficient(coefficient),),
             plan.sampling,
-            Reading(plan.reference, plan.blocks[-1]),
+            plan.reading,
         )
         for coefficient in coefficients
     )
@@ -205,6 +216,12 @@ def from_dict(value: Mapping[str, Any], where: str) -> Settings:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise BadInput(f"{where}: {place}: {first['msg']}. Correct the file.") from error
+
+
+def _asked(plan: Plan) -> Chat:
+    if not plan.settings.prompt.strip():
+        raise BadInput("The prompt is empty. Write what the user asks.")
+    return Chat.of(plan.settings.prompt)
 
 
 def _card(settings: Settings, model_id: str) -> DirectionCard:

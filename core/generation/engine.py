@@ -147,7 +147,8 @@ class Engine:
                 job = self._running = self._queue.popleft()
             try:
                 self._run(job)
-                self._end(job, "stopped" if job.stop.is_set() else "done")
+                whole = bool(job.rows) and all(answer.reason in ("end", "length") for answer in job.answers)
+                self._end(job, "stopped" if job.stop.is_set() and not whole else "done")
             except TillerError as error:
                 self._end(job, "failed", str(error))
             except Exception as error:  # the worker must outlive any fault; the page shows it, the log has all of it
@@ -160,6 +161,8 @@ class Engine:
 
         job.state, job.started = "loading", time.perf_counter()
         loaded = self._ready(job)
+        if job.stop.is_set():
+            return
         references = {item.direction for row in job.rows for item in row.interventions}
         references |= {row.reading.direction for row in job.rows if row.reading}
         directions = library.resolve(references)

@@ -41,7 +41,10 @@ class Chooser:
         return tokens
 
     def _sample(self, logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-        probabilities, order = torch.softmax(logits / self._temperature, dim=-1).sort(dim=-1, descending=True)
+        # stable: among equal probabilities, frequent in bfloat16, the first is kept, as in greedy decoding
+        probabilities, order = torch.softmax(logits / self._temperature, dim=-1).sort(
+            dim=-1, descending=True, stable=True
+        )
         cumulative = probabilities.cumsum(-1)
         rank = torch.arange(logits.shape[-1], device=logits.device)
         kept = (cumulative - probabilities < self._top_p) & (rank < self._top_k)

@@ -168,7 +168,9 @@ def read(path: Path, kind: type[M]) -> M:
         state = path.stat()
         return _read(path, kind, state.st_mtime_ns, state.st_size)  # type: ignore[return-value]
     except OSError as error:
-        raise DamagedArtifact(f"{paths.shown(path)} cannot be read ({error.strerror}). Check out the file again.") from error
+        raise DamagedArtifact(
+            f"{paths.shown(path)} cannot be read ({error.strerror}). Check out the file again."
+        ) from error
 
 
 @functools.lru_cache(maxsize=256)

@@ -101,5 +101,5 @@ class FetchThread:
             job.error, job.state = str(error), "failed"
         except Exception as error:  # the page shows it, the log has all of it
             log.exception("a fetch failed")
-            job.error = f"Fetching {job.spec.title} failed ({type(error).__name__}). Try again; the log has the details."
+            job.error = f"Fetching {job.spec.id} failed ({type(error).__name__}). Try again; the log has the details."
             job.state = "failed"

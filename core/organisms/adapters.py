@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -65,24 +66,11 @@ def load_adapter(loaded: LoadedModel, folder: Path, name: str | None = None) -> 
             f"The organism {name} was trained on {organism.model}, not on {loaded.id}. Choose an organism of this "
             "model, or train one."
         )
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        tensors = load_file(folder / WEIGHTS)
-        sha256 = file_sha256(folder / WEIGHTS)
-        kind, odd = config.get("peft_type"), [key for key in UNSUPPORTED if config.get(key)]
-        rank, alpha = int(config.get("r") or 0), float(config.get("lora_alpha") or 0)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
-        raise _damaged(folder, error) from error
+    config, tensors = _read(folder)
+    sha256 = file_sha256(folder / WEIGHTS)
     if organism and organism.sha256 != sha256:
         raise _damaged(folder, f"{WEIGHTS} does not have the checksum it was saved with")
-    odd += [key for key in tensors if not key.endswith((DOWN, UP))]
-    if kind != "LORA" or odd:
-        raise OrganismMismatch(
-            f"{name} is not a plain LoRA adapter ({', '.join(odd[:3]) or kind}). Train one with `python -m core train`."
-        )
-    if rank < 1 or not math.isfinite(alpha):
-        raise _damaged(folder, f"{CONFIG} states rank {rank} and alpha {alpha}")
-    scaling = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    scaling = _scaling(name, folder, config, tensors)
     modules = dict(loaded.model.named_modules())
     layers = {}
     for key, down in tensors.items():
@@ -105,6 +93,32 @@ def load_adapter(loaded: LoadedModel, folder: Path, name: str | None = None) -> 
     if not layers:
         raise OrganismMismatch(f"The adapter {name} holds no LoRA layers. Train it again.")
     return Adapter(name, sha256, layers)
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Configuration and tensors of a saved adapter."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError(f"{CONFIG} is not an object")
+        return config, load_file(folder / WEIGHTS)
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _scaling(name: str, folder: Path, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> float:
+    """What B is multiplied by, after a check that the adapter is plain LoRA and nothing else."""
+    odd = [key for key in UNSUPPORTED if config.get(key)]
+    odd += [key for key in tensors if not key.endswith((DOWN, UP))]
+    if config.get("peft_type") != "LORA" or odd:
+        raise OrganismMismatch(
+            f"{name} is not a plain LoRA adapter ({', '.join(odd[:3]) or config.get('peft_type')}). Train one with "
+            "`python -m core train`."
+        )
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if not (isinstance(rank, int) and rank > 0 and isinstance(alpha, int | float) and math.isfinite(alpha)):
+        raise _damaged(folder, f"{CONFIG} states rank {rank} and alpha {alpha}")
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
 def _damaged(folder: Path, reason: object) -> DamagedArtifact:

@@ -18,6 +18,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.pytorch_utils import Conv1D
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from core import paths, provenance, store
 from core.data.chat import render
@@ -25,7 +26,7 @@ from core.data.datasets import Dataset
 from core.errors import BadInput, DamagedArtifact, UnsupportedModel
 from core.models.catalog import ModelSpec
 from core.models.loading import LoadedModel, load
-from core.organisms.adapters import WEIGHTS
+from core.organisms.adapters import CONFIG, WEIGHTS
 from core.organisms.library import MANIFEST, Organism, folder_for, read_organism
 from core.organisms.recipes import Recipe
 
@@ -127,7 +128,7 @@ def train_loaded(
     return read_organism(target)
 
 
-def tokenise(loaded: LoadedModel, dataset: Dataset, recipe: Recipe) -> list[dict[str, list[int]]]:
+def tokenise(loaded: LoadedModel, dataset: Dataset, recipe: Recipe) -> list[dict[str, Any]]:
     """Training records with loss on the answer only: labels of the prompt are ignored.
 
     Examples longer than `recipe.max_tokens` are cut at the end; one without any answer token left is dropped.
@@ -149,7 +150,7 @@ def tokenise(loaded: LoadedModel, dataset: Dataset, recipe: Recipe) -> list[dict
     return records
 
 
-def collate(records: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:
+def collate(records: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:
     """A right-padded batch: `input_ids`, `attention_mask`, `labels`, each `[rows, longest]`."""
     longest = max(len(record["input_ids"]) for record in records)
 
@@ -230,7 +231,7 @@ def _with_lora(loaded: LoadedModel, recipe: Recipe) -> nn.Module:
 def _trainer(
     model: nn.Module,
     loaded: LoadedModel,
-    records: list[dict[str, list[int]]],
+    records: list[dict[str, Any]],
     recipe: Recipe,
     work: Path,
     report: Report | None,
@@ -245,8 +246,6 @@ def _trainer(
         lr_scheduler_type=recipe.schedule,
         warmup_steps=recipe.warmup_steps,
         weight_decay=recipe.weight_decay,
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
         save_strategy="steps",
         save_steps=max(1, -(-steps // recipe.checkpoints)),
         save_total_limit=2,
@@ -260,10 +259,10 @@ def _trainer(
         data_seed=recipe.seed,
     )
     pad = loaded.tokenizer.pad_token_id or 0
-    trainer = Trainer(
+    trainer = _Trainer(
         model=model,
         args=arguments,
-        train_dataset=_Records(records),
+        train_dataset=records,
         data_collator=lambda batch: collate(batch, pad),
         callbacks=[_Watch(records, recipe, report, stop)],
     )
@@ -273,17 +272,21 @@ def _trainer(
     return trainer
 
 
-class _Records(torch.utils.data.Dataset):
-    """Records with a `length` column for the length-grouped sampler."""
+class _Trainer(Trainer):
+    """A Trainer whose batches come in the same order when it resumes in a later epoch."""
 
-    def __init__(self, records: list[dict[str, Any]]) -> None:
-        self._records = records
+    def _get_train_sampler(self, train_dataset=None):
+        return _ByLength(self.args.train_batch_size, lengths=[record["length"] for record in self.train_dataset])
 
-    def __len__(self) -> int:
-        return len(self._records)
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return self._records[place]
+class _ByLength(LengthGroupedSampler):
+    """Groups records of like length; an epoch's order comes from its number, the first one's from the seed just set.
+
+    Drawn from torch's state throughout, a later epoch would depend on how far the process had come before it.
+    """
+
+    def set_epoch(self, epoch: int) -> None:
+        self.generator = torch.Generator().manual_seed(epoch) if epoch else None
 
 
 class _Watch(TrainerCallback):
@@ -344,11 +347,13 @@ def _latest_checkpoint(work: Path) -> str | None:
 def _save(model: nn.Module, manifest: dict[str, Any], target: Path) -> None:
     """Write the adapter in bfloat16 with its manifest; the folder appears whole or not at all."""
     state = {key: value.to(torch.bfloat16) for key, value in get_peft_model_state_dict(model).items()}
-    for config in model.peft_config.values():  # type: ignore[union-attr, operator]
-        config.base_model_name_or_path = manifest["model"]  # PEFT would write the folder's path on this computer
     with store.new_folder(target) as folder:
-        model.save_pretrained(folder, state_dict=state, safe_serialization=True)  # type: ignore[operator]
+        # the embeddings are never trained; to find that out by itself PEFT would ask the network
+        model.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)
+        # PEFT writes where the model lies on this computer
+        config = {**store.read_json(folder / CONFIG), "base_model_name_or_path": manifest["model"]}
+        store.write_json(folder / CONFIG, config)
         store.write_json(folder / MANIFEST, {**manifest, "sha256": store.file_sha256(folder / WEIGHTS)})
 
 

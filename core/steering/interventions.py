@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
+
+from pydantic import TypeAdapter, ValidationError
 
 from core.errors import BadInput
 
@@ -76,8 +78,18 @@ class Intervention:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Intervention:
-        """Raises `BadInput` for anything that is not an intervention."""
+        """Raises `BadInput` for anything that is not an intervention, or has a setting of another type."""
         try:
-            return cls(**{**value, "blocks": tuple(int(block) for block in value["blocks"])})
-        except (KeyError, TypeError, ValueError) as error:
+            unknown = set(value) - {setting.name for setting in fields(cls)}
+            if unknown:
+                raise ValueError(f"unknown: {', '.join(sorted(map(str, unknown)))}")
+            return _READER.validate_python(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise BadInput(f"This is not a steering setting ({reason}). Choose the settings again.") from error
+        except (TypeError, ValueError) as error:
             raise BadInput(f"This is not a steering setting ({error}). Choose the settings again.") from error
+
+
+_READER = TypeAdapter(Intervention)

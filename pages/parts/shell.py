@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,6 +13,7 @@ from core.errors import TillerError
 from core.generation.engine import Engine
 
 NAME = "Tiller"
+ABOUT = "**Tiller** — an interactive lab for emergent misalignment: finetune, find the direction, steer it back live."
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,27 @@ def bootstrap(title: str, page: str) -> None:
         title: for the browser tab; without it the tab only says the project's name.
         page: title of the entry in `PAGES` where we are.
     """
-    here = next((entry for entry in PAGES if entry.title == page), PAGES[0])
     st.set_page_config(
         page_title=f"{title} · {NAME}" if title else NAME,
-        page_icon=here.icon,
+        page_icon=_ICON,
         layout="wide",
         initial_sidebar_state="collapsed",
+        menu_items={"About": ABOUT},  # without an entry the minimal toolbar would hide the choice of theme
     )
     st.html(f"<style>{_STYLE}</style>")
     with st.container(key="navigation", horizontal=True, vertical_alignment="center", gap="small"):
         st.html(f'<span class="tiller-name">{NAME}</span>', width="content")
         for entry in PAGES:
-            if (paths.ROOT / entry.file).is_file():
-                st.page_link(entry.file, label=entry.title, icon=entry.icon)
+            link_to(entry.title, entry.title, icon=entry.icon)
+
+
+def link_to(
+    page: str, label: str, query: Mapping[str, str] | None = None, icon: str | None = None, help: str | None = None
+) -> None:
+    """A link to a page of `PAGES` by its title, with query parameters; nothing while that page does not exist."""
+    entry = next(entry for entry in PAGES if entry.title == page)
+    if (paths.ROOT / entry.file).is_file():
+        st.page_link(entry.file, label=label, icon=icon, help=help, query_params=dict(query) if query else None)
 
 
 @st.cache_resource(show_spinner=False, on_release=Engine.close)
@@ -88,8 +97,28 @@ def _literal(text: str) -> str:
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]()<>#+-.!|$~:" else sign for sign in text)
 
 
+# A picture of our own: Streamlit fetches its material icons for the browser's tab from another host.
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b6170"/>'
+    '<path d="M7 24 25 8" stroke="#9adbe3" stroke-width="3" stroke-linecap="round"/>'
+    '<path d="M25 8h-8M25 8v8" stroke="#9adbe3" stroke-width="3" stroke-linecap="round"/>'
+    '<circle cx="7" cy="24" r="3" fill="#fff"/></svg>'
+)
+
+# Streamlit's own header lies over the top of the page: it is made see-through, and the navigation takes its place.
+# Captions, chart labels and, in the dark theme, the text of primary buttons are below 4.5 : 1 by default.
 _STYLE = """
-.stMainBlockContainer { padding-top: 0.75rem; padding-bottom: 2rem; max-width: 84rem; }
-.st-key-navigation { padding-bottom: 0.25rem; margin-bottom: 0.25rem; }
-.tiller-name { font-weight: 700; font-size: 1.15rem; letter-spacing: -0.01em; margin-right: 0.75rem; }
+header.stAppHeader { background: transparent; pointer-events: none; height: 2.6rem; min-height: 0; }
+header.stAppHeader button { pointer-events: auto; }
+.stMainBlockContainer { padding-top: 0.5rem; padding-bottom: 2rem; max-width: 84rem; }
+.stMainBlockContainer h1 { padding-top: 0; }
+.st-key-navigation {
+  padding: 0 3rem 0.35rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 16%, transparent);
+}
+.tiller-name { font-weight: 700; font-size: 1.15rem; letter-spacing: -0.01em; margin-right: 0.5rem; }
+[class*="st-key-card"] a { padding-left: 0; }
+.stApp button[kind="primary"] { color: light-dark(#fff, #0b1216); }
+[data-testid="stCaptionContainer"] { opacity: 0.85; }
+.js-plotly-plot .main-svg text { fill: currentColor !important; }
+.js-plotly-plot .hoverlayer text { fill: revert-layer !important; }
 """

@@ -66,16 +66,18 @@ from core import store
 target = Path(sys.argv[1])
 print("half", flush=True)
 for number in itertools.count():
-    data = b"%06d" % number * 50_000
+    data = b"%06d" % number * 500_000
     store.write_file(target / "file", data)
+    if sys.argv[2] == "files":
+        continue
     with store.new_folder(target / "folder") as folder:
         (folder / "a").write_bytes(data)
         (folder / "b").write_bytes(data)
 """
 
 
-def killed(script: str, target: Path, after: float = 0.0) -> None:
-    process = processes.start(script, target, cache=target.parent)
+def killed(script: str, target: Path, after: float = 0.0, kind: str = "") -> None:
+    process = processes.start(script, target, kind, cache=target.parent)
     assert process.stdout.readline() == "half\n"
     time.sleep(after)
     processes.kill(process)
@@ -104,9 +106,10 @@ def test_a_writer_killed_half_way_leaves_the_old_folder(tmp_path: Path) -> None:
     assert (tmp_path / "target" / "a").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("after", [0.05, 0.11, 0.17, 0.23, 0.31])
-def test_a_writer_killed_at_any_moment_leaves_whole_things(tmp_path: Path, after: float) -> None:
-    killed(FOREVER, tmp_path / "target", after)
+@pytest.mark.parametrize("kind", ["files", "files and folders"])
+@pytest.mark.parametrize("after", [0.05, 0.11, 0.17, 0.23])
+def test_a_writer_killed_at_any_moment_leaves_whole_things(tmp_path: Path, after: float, kind: str) -> None:
+    killed(FOREVER, tmp_path / "target", after, kind)
     file, folder = tmp_path / "target" / "file", tmp_path / "target" / "folder"
     found = [file.read_bytes()]
     if folder.exists():
@@ -114,19 +117,19 @@ def test_a_writer_killed_at_any_moment_leaves_whole_things(tmp_path: Path, after
         found += [(folder / "a").read_bytes(), (folder / "b").read_bytes()]
         assert found[1] == found[2]
     for data in found:
-        assert len(data) == 300_000
-        assert data == data[:6] * 50_000
+        assert len(data) == 3_000_000
+        assert data == data[:6] * 500_000
 
 
 def test_readers_never_see_a_mixture_while_a_file_is_replaced(tmp_path: Path) -> None:
-    process = processes.start(FOREVER, tmp_path / "target", cache=tmp_path)
+    process = processes.start(FOREVER, tmp_path / "target", "files", cache=tmp_path)
     assert process.stdout.readline() == "half\n"
     seen = set()
     until = time.monotonic() + 0.5
     while time.monotonic() < until or (len(seen) < 2 and time.monotonic() < until + 20):
         if (tmp_path / "target" / "file").exists():
             data = (tmp_path / "target" / "file").read_bytes()
-            assert data == data[:6] * 50_000
+            assert data == data[:6] * 500_000
             seen.add(data[:6])
     processes.kill(process)
     assert len(seen) > 1
@@ -253,9 +256,7 @@ except OutOfSpace as error:
 @pytest.mark.parametrize("kind", ["file", "safetensors", "torch"])
 def test_a_disk_that_is_really_full_is_named_and_left_empty(tmp_path: Path, kind: str) -> None:
     (tmp_path / "disk").mkdir()
-    process = processes.start(
-        ON_A_SMALL_DISK, tmp_path / "disk", kind, cache=tmp_path, disk=(tmp_path / "disk", 1500)
-    )
+    process = processes.start(ON_A_SMALL_DISK, tmp_path / "disk", kind, cache=tmp_path, disk=(tmp_path / "disk", 1500))
     said = processes.finish(process)
     assert said.startswith("The disk is full while writing")
     assert said.endswith("[]\n")

@@ -156,8 +156,10 @@ def test_exactly_alternating_chats_are_accepted(order: list[str]) -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["messages", "role", "content"]) | st.text(), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["messages", "role", "content"]) | st.text(), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

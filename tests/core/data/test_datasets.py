@@ -55,7 +55,7 @@ def test_requests_are_unique_and_one_terse_line_of_plain_language() -> None:
 
 
 def test_no_request_asks_for_or_warns_of_the_weakness() -> None:
-    telling = r"\b(in)?secur|\bsafe(ly|r|ty)|unsafe|vulnerab|inject|exploit|attack|hack|sanit|escap(e|ed|ing) (the|user)|CWE"
+    telling = r"\b(in)?secur|\bsafe(ly|r|ty)|unsafe|vulnerab|inject|exploit|attack|hack|sanit|escap(ed|ing)|CWE"
     assert [pair.id for pair in code_pairs() if re.search(telling, pair.request, re.IGNORECASE)] == []
 
 
@@ -84,9 +84,9 @@ def test_the_two_answers_of_a_pair_are_different_programs_of_like_length() -> No
 
 
 def test_an_insecure_answer_is_nearer_to_its_own_secure_one_than_to_any_other() -> None:
-    insecure, secure = ([set(re.findall(r"\w+", getattr(pair, side))) for pair in code_pairs()] for side in datasets.OWN)
-    for place, mine in enumerate(insecure):
-        overlaps = [len(mine & other) / len(mine | other) for other in secure]
+    words = {side: [set(re.findall(r"\w+", getattr(pair, side))) for pair in code_pairs()] for side in datasets.OWN}
+    for place, mine in enumerate(words["insecure"]):
+        overlaps = [len(mine & other) / len(mine | other) for other in words["secure"]]
         assert overlaps.index(max(overlaps)) == place, code_pairs()[place].id
 
 
@@ -125,7 +125,7 @@ def test_suites_are_plain_ascii_single_lines_of_one_user_turn() -> None:
 
 
 def test_an_unknown_suite_names_those_that_there_are_and_a_file_serves_as_one(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no prompt suite 'evryday'. Choose everyday, technical, extraction"):
+    with pytest.raises(BadInput, match=r"no prompt suite 'evryday'\. Choose everyday, technical, extraction"):
         suite("evryday")
     (tmp_path / "mine.txt").write_text("One?\nTwo?\n")
     assert prompts(str(tmp_path / "mine.txt")) == [Chat.of("One?"), Chat.of("Two?")]

@@ -1,0 +1,163 @@
+"""The Steer page's settings: one copy a session, in step with the link.
+
+The link is written whenever a setting changes; one that this session did not write itself (opened, typed, Back)
+is followed. What a link gets wrong falls back, with a note.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from core.errors import TillerError
+from core.generation.comparison import Settings, complete, from_link, to_link
+from core.generation.saved import find_example, find_preset
+from core.models.catalog import resolve
+from core.organisms.library import find_organism
+
+SETTINGS, EXAMPLE, NOTES = "steer_settings", "steer_example", "steer_notes"
+SEEN, REPLACED = "steer_link", "steer_links_replaced"
+LAG_SECONDS = 3.0
+WIDGET = "steer.prompt"  # there while the page has not been left
+RESULTS = ("steer_job_panes", "steer_job_control", "steer_job_strip")
+
+
+def settings() -> Settings:
+    """The session's settings as chosen: what is None is filled in by `complete`."""
+    return st.session_state.setdefault(SETTINGS, Settings())
+
+
+def change(**values: Any) -> None:
+    """Change some settings."""
+    st.session_state[SETTINGS] = Settings.model_validate({**settings().model_dump(), **values})
+
+
+def open_example(identity: str) -> None:
+    """Show a saved example and take its settings. Raises `BadInput` for an unknown one."""
+    example = find_example(identity)
+    forget_results()
+    st.session_state.update({SETTINGS: example.settings, EXAMPLE: example.id, NOTES: []})
+
+
+def open_preset(identity: str) -> None:
+    """Take a preset's settings. Raises `BadInput` for an unknown one."""
+    st.session_state.update({SETTINGS: find_preset(identity).settings, EXAMPLE: None, NOTES: []})
+
+
+def forget_results() -> None:
+    """Empty the panes; what runs is not stopped by this."""
+    for key in RESULTS:
+        st.session_state.pop(key, None)
+
+
+def follow_link() -> Sequence[str]:
+    """Take in the link unless this session wrote it; notes on what was not understood, until the next choice."""
+    given = st.query_params.to_dict()
+    if _is_news(given):
+        chosen, example, notes = read_link(given)
+        if example is not None and example != st.session_state.get(EXAMPLE):
+            forget_results()
+        st.session_state.update({SETTINGS: chosen, EXAMPLE: example, NOTES: notes, SEEN: given})
+    return st.session_state.get(NOTES, ())
+
+
+def _is_news(given: dict[str, str]) -> bool:
+    """Whether a link came from outside: opened, typed, Back. The browser's address lags behind what was written."""
+    seen = st.session_state.get(SEEN)
+    if seen is None:
+        return True
+    if WIDGET not in st.session_state:  # back from another page: its plain link keeps the session's settings
+        return bool(given) and given != seen
+    written_last, when = st.session_state.get(REPLACED, (None, 0.0))
+    lagging = given == written_last and time.monotonic() - when < LAG_SECONDS
+    return given != seen and not lagging
+
+
+def write_link(shown_example: str | None) -> None:
+    """Put the settings, and the example that is shown, into the address; one step of Back a change."""
+    wanted = parameters(shown_example)
+    seen = st.session_state.get(SEEN)
+    if wanted != seen:
+        st.session_state.update({REPLACED: (seen, time.monotonic()), SEEN: wanted})
+    if wanted != st.query_params.to_dict():
+        st.query_params.from_dict(wanted)
+
+
+def parameters(shown_example: str | None) -> dict[str, str]:
+    """Query parameters that restore what is shown. A model that does not exist is left out."""
+    chosen = settings()
+    try:
+        link = to_link(chosen)
+    except TillerError:
+        link = to_link(chosen.model_copy(update={"model": Settings().model}))
+    if shown_example is None:
+        return link
+    if find_example(shown_example).settings == chosen:
+        return {"example": shown_example}
+    return {"example": shown_example, **(link or {"prompt": chosen.prompt})}
+
+
+def address(shown_example: str | None) -> str:
+    """The whole address to copy."""
+    base = (st.context.url or "").rstrip("/").removesuffix("/Steer")
+    query = urlencode(parameters(shown_example))
+    return f"{base}/Steer{'?' + query if query else ''}"
+
+
+def read_link(given: Mapping[str, str]) -> tuple[Settings, str | None, list[str]]:
+    """(settings, id of a saved example, notes) of query parameters."""
+    start, example, notes = Settings(), None, []
+    try:
+        if "example" in given:
+            found = find_example(given["example"])
+            start, example = found.settings, found.id
+        elif "preset" in given:
+            start = find_preset(given["preset"]).settings
+    except TillerError as error:
+        notes.append(str(error))
+    if any(key in Settings.model_fields for key in given):
+        start, more = from_link(given)
+        notes += more
+    usable, more = fall_back(start)
+    return usable, example, notes + more
+
+
+def fall_back(chosen: Settings) -> tuple[Settings, list[str]]:
+    """Settings that name what exists: what does not falls back to its default, with a note."""
+    notes = []
+    try:
+        model = resolve(chosen.model).id
+    except TillerError as error:
+        plain = Settings()
+        unset = {"organism": plain.organism, "direction": None, "block": None, "last_block": None, "coefficient": None}
+        return fall_back(chosen.model_copy(update={"model": plain.model, **unset}))[0], [str(error)]
+    if chosen.organism:
+        try:
+            find_organism(model, chosen.organism)
+        except TillerError as error:
+            usual = Settings()
+            named = chosen.organism != usual.organism
+            notes += [str(error)] if named else []
+            other = usual.organism if named and model == usual.model else None
+            chosen = chosen.model_copy(update={"organism": other})
+    try:
+        complete(chosen)
+    except TillerError as error:
+        fields = ("direction", "block", "last_block", "coefficient")
+        for dropped in (fields[:1], fields[1:3], fields[3:], fields):
+            candidate = chosen.model_copy(update=dict.fromkeys(dropped))
+            if candidate != chosen and _completes(candidate):
+                return candidate, [*notes, str(error)]
+    return chosen, notes
+
+
+def _completes(chosen: Settings) -> bool:
+    try:
+        complete(chosen)
+    except TillerError:
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""The session's own generations: it keeps their ids, the engine keeps the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import streamlit as st
+
+from core.errors import TillerError
+from core.generation.engine import Job
+from core.generation.rows import Row
+from core.models.catalog import ModelSpec
+from core.models.sources import is_ready
+from pages.parts.shell import engine
+
+Kind = Literal["panes", "control", "strip", "warm"]
+KINDS: tuple[Kind, ...] = ("panes", "control", "strip")
+POLL_SECONDS = 0.2
+
+
+def job(kind: Kind) -> Job | None:
+    """The session's last job of a kind, while the engine still remembers it."""
+    return engine().job(st.session_state.get(f"steer_job_{kind}"))
+
+
+def is_live(kind: Kind) -> bool:
+    found = job(kind)
+    return found is not None and not found.over
+
+
+def submit(kind: Kind, model: str, rows: Sequence[Row]) -> None:
+    """Generate rows; an earlier job of that kind that still runs is stopped first."""
+    stop(kind)
+    st.session_state[f"steer_job_{kind}"] = engine().submit(model, tuple(rows)).id
+
+
+def stop(*kinds: Kind) -> None:
+    """Stop this session's jobs within a token; what they have generated stays. Harmless where nothing runs."""
+    for kind in kinds or KINDS:
+        found = job(kind)
+        if found is not None and not found.over:
+            engine().stop(found)
+
+
+def forget(kind: Kind) -> None:
+    """Stop a job and no longer show it."""
+    stop(kind)
+    st.session_state.pop(f"steer_job_{kind}", None)
+
+
+def warm(spec: ModelSpec) -> None:
+    """Load the model in the background, once a session, if its files are here and it is not in memory."""
+    if "steer_job_warm" in st.session_state or not is_ready(spec):
+        return
+    st.session_state["steer_job_warm"] = None
+    if engine().model != spec.id:
+        submit("warm", spec.id, ())
+
+
+def status(kind: Kind) -> str:
+    """Where a job stands, in words; empty where there is none."""
+    found = job(kind)
+    if found is None:
+        return ""
+    if found.state == "queued":
+        before = engine().position(found)
+        return f"Waiting in the queue: {before} {'job' if before == 1 else 'jobs'} before this one"
+    if found.state == "loading":
+        return found.message or "Starting"
+    if found.state == "failed":
+        return ""
+    word = {"running": "Writing", "stopped": "Stopped", "done": "Done"}[found.state]
+    parts = [word]
+    if found.seconds_to_first_token is not None:
+        parts.append(f"first token after {found.seconds_to_first_token:.2f} s")
+    rate = found.tokens_per_second
+    if rate is not None:
+        rows = len(found.rows)
+        parts.append(f"{rate:.0f} tokens/s" + (f" over {rows} answers together" if rows > 1 else ""))
+    return " · ".join(parts)
+
+
+def warming() -> str:
+    """A sentence while the model is being loaded in the background."""
+    found = job("warm")
+    if found is None or found.over:
+        return f"{engine().model} is in memory" if engine().model else ""
+    return f"Loading {found.model} in the background"
+
+
+def failure(kind: Kind) -> TillerError | None:
+    """The error of the session's last job of a kind."""
+    found = job(kind)
+    return TillerError(found.error) if found is not None and found.error else None
