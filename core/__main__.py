@@ -207,7 +207,7 @@ def generate(
     block: Annotated[int | None, typer.Option(help="Block to steer, from 0.")] = None,
     last_block: Annotated[int | None, typer.Option(help="Steer every block up to this one as well.")] = None,
     mode: Annotated[str, typer.Option(help="add, ablate or cap.")] = "add",
-    scope: Annotated[str, typer.Option(help="all, prompt, or response (from the last prompt token on).")] = "response",
+    scope: Annotated[str, typer.Option(help="all, prompt, or response (from the last prompt token on).")] = "all",
     special_tokens: Annotated[bool, typer.Option(help="Whether special tokens are steered too.")] = True,
     max_tokens: Annotated[int, typer.Option(help="Longest answer.")] = 80,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,

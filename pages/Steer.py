@@ -7,69 +7,55 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import TillerError
-from core.generation import saved
-from core.models.catalog import resolve
-from core.models.sources import is_ready
-from pages.parts import compare, controls, links, live, strip
+from pages.parts import compare, controls, links, live, setup, strip
 from pages.parts.literal import literal
 from pages.parts.ready import show_fetch
-from pages.parts.results import matching_example
+from pages.parts.results import Now
 from pages.parts.shell import bootstrap, show_error
 
 bootstrap("Steer", "Steer")
 st.html(Path(__file__).parent / "parts" / "steer.css")
 
 notes = links.follow_link()
-settings = links.settings()
-plan, problem = controls.planned(settings)
+now = Now.of(links.settings(), st.session_state.get(links.EXAMPLE), compare.is_fresh())
+trouble: TillerError | None = now.problem
 try:
-    spec = resolve(settings.model)
-    ready = is_ready(spec)
-except TillerError:
-    spec, ready = None, False
-
-identity = st.session_state.get(links.EXAMPLE)
-example = saved.find_example(identity) if identity else None
-fresh = live.job("panes") is None and not st.session_state.get("steer_begun")
-if example is None and fresh:
-    example = matching_example(plan) or (None if ready else next(iter(saved.examples()), None))
-failed = None
-try:
-    compare.carry_out(plan, problem, example)
+    compare.carry_out(now)
 except TillerError as error:
-    failed = error
+    trouble = error
 
 with st.container(key="steer-top", gap="small"):
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="steer-bar"):
-        controls.show_start(example.id if example and live.job("panes") is None else None)
-        with st.popover(controls.setup_label(settings, plan), icon=":material/deployed_code:"):
-            controls.show_setup(settings, plan)
-        with st.popover(controls.writing_label(settings), icon=":material/edit_note:"):
-            controls.show_writing(settings)
-        controls.show_mode(settings)
+        controls.show_start(compare.shown_example(now))
+        with st.popover(setup.setup_label(now), icon=":material/deployed_code:"):
+            setup.show_setup(now)
+        with st.popover(setup.writing_label(now.settings), icon=":material/edit_note:"):
+            setup.show_writing(now.settings)
+        controls.show_mode(now.settings)
         with st.popover("Link", icon=":material/link:"):
-            st.caption("Restores these settings, and the saved example if one is shown, on any machine.")
-            st.code(links.address(identity), language=None, wrap_lines=True)
+            st.caption("Restores these settings, and the saved example if one is open, on any machine.")
+            st.code(links.address(), language=None, wrap_lines=True)
     asking, steering = st.columns([5, 8], gap="medium")
     with asking:
-        controls.show_prompt(settings)
-        compare.show_buttons(spec, ready, plan)
+        controls.show_prompt(now.settings)
+        compare.show_buttons(now)
     with steering:
-        if plan is not None:
-            controls.show_strength(plan)
-            controls.show_block(plan)
+        if now.plan is not None:
+            controls.show_strength(now.plan)
+            controls.show_block(now.plan)
 
 for note in notes:
     st.html(f'<div class="note" role="status">{literal(note)}</div>')
-if problem is not None or failed is not None:
-    show_error(failed or problem)
-if spec is not None and not ready:
-    st.html(f'<div class="note">{literal(spec.title)} is not on this machine yet, so nothing can be generated.</div>')
-    show_fetch(spec)
+if trouble is not None:
+    show_error(trouble)
+if now.spec is not None and not now.ready:
+    missing = f"{now.spec.title} is not on this machine yet, so nothing can be generated with it."
+    st.html(f'<div class="note">{literal(missing)}</div>')
+    show_fetch(now.spec)
 
-compare.show_panes(plan, settings, example)
-compare.show_follow_up(ready, plan, example)
-strip.show_strip(plan, settings, example, ready)
-links.write_link(identity)
-if spec is not None:
-    live.warm(spec)
+compare.show_panes(now)
+compare.show_follow_up(now)
+strip.show_strip(now)
+links.write_link()
+if now.spec is not None:
+    live.warm(now.spec)

@@ -20,12 +20,11 @@ def random_like(direction: Direction, seed: int) -> Direction:
 
 def orthogonal_like(direction: Direction, seed: int) -> Direction:
     """At each block a random direction of the same length with no component along the direction."""
-    rest = _unit_gaussian(direction, seed).double()
+    # float64: next to nothing is left of a draw along the direction, as where a control is made of a control
+    gaussian = _unit_gaussian(direction, seed).double()
     units = torch.nn.functional.normalize(direction.vectors.double(), dim=1)
-    # twice: what is left of a draw nearly along the direction (a control of a control) is mostly rounding at first
-    for _ in range(2):
-        rest = torch.nn.functional.normalize(rest - (rest * units).sum(1, keepdim=True) * units, dim=1)
-    vectors = rest.float() * direction.norms[:, None]
+    rest = gaussian - (gaussian * units).sum(1, keepdim=True) * units
+    vectors = torch.nn.functional.normalize(rest, dim=1).float() * direction.norms[:, None]
     return direction.derive(
         f"orthogonal {seed} (length of {direction.name})", vectors, control="orthogonal", seed=seed, of=direction.id
     )

@@ -11,9 +11,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-# After Okabe and Ito, each shifted until it stands out at least 3 : 1 from white and from near-black.
-BLUE, VERMILION, GREEN, PURPLE, OCHRE, GREY = "#2f86c4", "#cf5c0c", "#1c9a76", "#c2568f", "#a87900", "#7f8793"
-CATEGORICAL = (BLUE, VERMILION, GREEN, PURPLE, OCHRE, GREY)
+# Found by search: each stands out at least 3 : 1 from both grounds, and any two differ by 29 or more in CIELAB for
+# full colour vision and for each of the three kinds of dichromats.
+CATEGORICAL = ("#2f86c4", "#cf5c0c", "#8d27e6", "#6a9669", "#68697c")
+BLUE, VERMILION, VIOLET, SAGE, SLATE = CATEGORICAL
 
 FAINT = "rgba(127, 135, 147, 0.28)"  # grid lines
 CLEAR = "rgba(0, 0, 0, 0)"
@@ -29,7 +30,7 @@ class Look:
 
 
 SUITES = {"everyday": Look(BLUE, "", "circle"), "technical": Look(VERMILION, "/", "diamond")}
-_OTHERS = (Look(GREEN, "x", "square"), Look(PURPLE, "-", "cross"), Look(OCHRE, ".", "x"), Look(GREY, "+", "star"))
+_OTHERS = (Look(VIOLET, "x", "square"), Look(SAGE, "-", "cross"), Look(SLATE, ".", "x"))
 
 
 def looks(names: list[str]) -> dict[str, Look]:

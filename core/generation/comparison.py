@@ -35,7 +35,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = DEFAULT_MODEL
+    model: str = Field(DEFAULT_MODEL, min_length=1)
     organism: str | None = DEFAULT_ORGANISM
     direction: str | None = None
     control: Literal["random", "orthogonal"] | None = None
@@ -43,8 +43,8 @@ class Settings(BaseModel):
     mode: Mode = "add"
     block: int | None = Field(None, ge=0)
     last_block: int | None = Field(None, ge=0)
-    coefficient: float | None = None
-    scope: Scope = "response"
+    coefficient: float | None = Field(None, allow_inf_nan=False)
+    scope: Scope = "all"
     special_tokens: bool = True
     max_tokens: int = Field(80, ge=1, le=4096)
     temperature: float = Field(0.0, ge=0, le=5)
@@ -180,10 +180,7 @@ def to_link(settings: Settings) -> dict[str, str]:
         settings = settings.model_copy(update={"model": source.id})
     plain = Settings()
     changed = {key: value for key, value in settings.model_dump().items() if value != getattr(plain, key)}
-    return {
-        key: "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-        for key, value in changed.items()
-    }
+    return {key: _in_link(value) for key, value in changed.items()}
 
 
 def from_link(parameters: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -197,7 +194,8 @@ def from_link(parameters: Mapping[str, str]) -> tuple[Settings, list[str]]:
         if key not in Settings.model_fields:
             continue
         try:
-            chosen[key] = getattr(Settings.model_validate({key: text if text != "" else None}), key)
+            none = text == "" and Settings.model_fields[key].annotation is not str
+            chosen[key] = getattr(Settings.model_validate({key: None if none else text}), key)
         except ValidationError as error:
             reason = error.errors()[0]["msg"].removeprefix("Value error, ").lower()
             notes.append(f"The link's {key} {text[:40]!r} was left out: {reason}.")
@@ -216,6 +214,13 @@ def from_dict(value: Mapping[str, Any], where: str) -> Settings:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise BadInput(f"{where}: {place}: {first['msg']}. Correct the file.") from error
+
+
+def _in_link(value: Any) -> str:
+    """A number in full, so that a link restores it exactly, but −1 and not −1.0."""
+    if value is None:
+        return ""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _asked(plan: Plan) -> Chat:

@@ -25,7 +25,7 @@ Identity = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]
 
 
 class Preset(BaseModel):
-    """Settings with a name. `example` says that a saved example of the same id is made from it."""
+    """Settings with a name; the lowest `order` comes first. `example`: a saved example of the same id is made from it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +34,7 @@ class Preset(BaseModel):
     about: str = ""
     settings: Settings
     example: bool = True
+    order: int = 100
 
 
 class SavedToken(BaseModel):
@@ -116,7 +117,7 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Shelf(Generic[T]):
-    """What a folder holds, by file name. `damaged` has a sentence for each file that was left out."""
+    """What a folder holds. `damaged` has a sentence for each file that was left out."""
 
     items: tuple[T, ...]
     damaged: tuple[str, ...] = ()
@@ -129,8 +130,9 @@ class Shelf(Generic[T]):
 
 
 def presets() -> Shelf[Preset]:
-    """All presets."""
-    return _shelf("presets", Preset)
+    """All presets, by their order."""
+    found = _shelf("presets", Preset)
+    return Shelf(tuple(sorted(found, key=lambda preset: preset.order)), found.damaged)
 
 
 def examples() -> Shelf[Example]:

@@ -114,7 +114,7 @@ _ENTRIES = (
             bytes=98_362_432,
         ),
         licence="Apache-2.0",
-        default_block=29,
+        default_block=13,
         default_coefficient=-1.0,
         download_bytes=92_871_040,
         note="Quantised to Q4_1 by its packager and unpacked to bfloat16 here; comes from the package index.",

@@ -10,7 +10,7 @@ from core.generation import saved
 from core.generation.comparison import Settings
 from pages.parts.shell import link_to
 
-PER_ROW = 4
+PER_ROW = 3
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Card:
 
 
 def cards(presets: saved.Shelf[saved.Preset], examples: saved.Shelf[saved.Example]) -> list[Card]:
-    """One card an id, presets first, in the order of their files."""
+    """One card an id, presets first."""
     shown = {example.id: example for example in examples}
     made_live = [
         Card(preset.id, preset.title, preset.about, preset.settings, preset.id in shown, True) for preset in presets
@@ -37,7 +37,7 @@ def cards(presets: saved.Shelf[saved.Preset], examples: saved.Shelf[saved.Exampl
 
 
 def show_cards() -> None:
-    """All cards, four a row; a sentence where there are none, or where a file is damaged."""
+    """All cards, in rows; a sentence where there are none, or where a file is damaged."""
     presets, examples = saved.presets(), saved.examples()
     found = cards(presets, examples)
     if not found:
@@ -56,6 +56,14 @@ def _show(card: Card) -> None:
         st.caption(card.about)
     with st.container(horizontal=True, gap="small"):
         if card.has_example:
-            link_to("Steer", ":primary[Saved answers]", {"example": card.id}, ":material/bolt:", "At once, without a model")
+            link_to(
+                "Steer", ":primary[Saved answers]", {"example": card.id}, ":material/bolt:", "At once, without a model"
+            )
         if card.has_preset:
-            link_to("Steer", ":primary[Run live]", {"preset": card.id}, ":material/play_arrow:", "With the model, here and now")
+            link_to(
+                "Steer",
+                ":primary[Run live]",
+                {"preset": card.id},
+                ":material/play_arrow:",
+                "With the model, here and now",
+            )

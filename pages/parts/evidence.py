@@ -45,6 +45,8 @@ def made_from(check: saved.SteeringCheck) -> str:
     counts = sorted({arm.n for arm in check.arms})
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]}–{counts[-1]}"
     block = "unknown block" if settings.block is None else f"block {settings.block}"
+    if settings.last_block is not None:
+        block = f"blocks {settings.block}–{settings.last_block}"
     coefficient = "unknown" if settings.coefficient is None else f"{settings.coefficient:g}".replace("-", "−")
     date = str(record.get("time", "unknown date"))[:10].replace("-", "\N{NON-BREAKING HYPHEN}")
     return (

@@ -45,7 +45,9 @@ def open_example(identity: str) -> None:
 
 def open_preset(identity: str) -> None:
     """Take a preset's settings. Raises `BadInput` for an unknown one."""
-    st.session_state.update({SETTINGS: find_preset(identity).settings, EXAMPLE: None, NOTES: []})
+    preset = find_preset(identity)
+    forget_results()
+    st.session_state.update({SETTINGS: preset.settings, EXAMPLE: None, NOTES: []})
 
 
 def forget_results() -> None:
@@ -77,9 +79,9 @@ def _is_news(given: dict[str, str]) -> bool:
     return given != seen and not lagging
 
 
-def write_link(shown_example: str | None) -> None:
+def write_link() -> None:
     """Put the settings, and the example that is shown, into the address; one step of Back a change."""
-    wanted = parameters(shown_example)
+    wanted = parameters()
     seen = st.session_state.get(SEEN)
     if wanted != seen:
         st.session_state.update({REPLACED: (seen, time.monotonic()), SEEN: wanted})
@@ -87,24 +89,24 @@ def write_link(shown_example: str | None) -> None:
         st.query_params.from_dict(wanted)
 
 
-def parameters(shown_example: str | None) -> dict[str, str]:
+def parameters() -> dict[str, str]:
     """Query parameters that restore what is shown. A model that does not exist is left out."""
-    chosen = settings()
+    chosen, opened = settings(), st.session_state.get(EXAMPLE)
     try:
         link = to_link(chosen)
     except TillerError:
         link = to_link(chosen.model_copy(update={"model": Settings().model}))
-    if shown_example is None:
+    if opened is None:
         return link
-    if find_example(shown_example).settings == chosen:
-        return {"example": shown_example}
-    return {"example": shown_example, **(link or {"prompt": chosen.prompt})}
+    if find_example(opened).settings == chosen:
+        return {"example": opened}
+    return {"example": opened, **(link or {"prompt": chosen.prompt})}
 
 
-def address(shown_example: str | None) -> str:
+def address() -> str:
     """The whole address to copy."""
     base = (st.context.url or "").rstrip("/").removesuffix("/Steer")
-    query = urlencode(parameters(shown_example))
+    query = urlencode(parameters())
     return f"{base}/Steer{'?' + query if query else ''}"
 
 

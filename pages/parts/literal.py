@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from core.directions.library import DirectionCard
 from core.generation.rows import Token
@@ -81,9 +82,7 @@ def token_title(token: Token, tint: Tint) -> str:
     )
 
 
-def _cut(
-    text: str, tokens: Sequence[Token], evidence: Sequence[Evidence]
-) -> Iterator[tuple[int, int, Token | None]]:
+def _cut(text: str, tokens: Sequence[Token], evidence: Sequence[Evidence]) -> Iterator[tuple[int, int, Token | None]]:
     """Pieces (start, end, token) that cover `text` and cross no border of a token or of evidence."""
     borders: dict[int, Token | None] = {}
     place = 0
@@ -95,6 +94,6 @@ def _cut(
     cuts = {0, len(text), *borders, *(end for item in evidence for end in (item.start, item.end))}
     points = sorted(cut for cut in cuts if 0 <= cut <= len(text))
     owner: Token | None = None
-    for start, end in zip(points, points[1:], strict=False):
+    for start, end in pairwise(points):
         owner = borders.get(start, owner)
         yield start, end, owner

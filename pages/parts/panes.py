@@ -11,6 +11,7 @@ from core.errors import BadInput
 from core.generation.rows import BASE, Answer, Row
 from core.measures.code import find_code
 from core.measures.repetition import repetition
+from core.steering.interventions import Intervention
 from pages.parts.literal import LEVELS, Tint, answer_html, literal, number
 
 REPEATING = 0.3
@@ -44,7 +45,7 @@ def made_by(model: str, row: Row, card: DirectionCard | None) -> str:
     """Exactly what made an answer, in one line."""
     parts = [model if row.adapter == BASE else f"{model} + {row.adapter}"]
     for item in row.interventions:
-        parts += [strength(item.mode, item.coefficient, item.blocks, card), _blocks(item.blocks), _direction(item, card)]
+        parts += [strength(item, card), _blocks(item.blocks), _direction(item, card)]
         parts.append(f"scope {item.scope}" + ("" if item.special_tokens else " without special tokens"))
     if not row.interventions:
         parts.append("not steered")
@@ -53,14 +54,14 @@ def made_by(model: str, row: Row, card: DirectionCard | None) -> str:
     return " · ".join([*parts, how, f"seed {sampling.seed}"])
 
 
-def strength(mode: str, coefficient: float, blocks: Sequence[int], card: DirectionCard | None) -> str:
+def strength(item: Intervention, card: DirectionCard | None) -> str:
     """A coefficient in both units, or a share."""
-    if mode != "add":
-        return f"{mode} {number(coefficient)} of the projection" if mode == "ablate" else f"cap, share {number(coefficient)}"
-    if card is None:
-        return f"add {number(coefficient, 4)} × v"
-    norm = card.to_norm_unit(coefficient, blocks[0])
-    return f"add {number(coefficient, 4)} × v = {number(norm)} of the norm"
+    if item.mode == "ablate":
+        return f"ablate {number(item.coefficient)} of the projection"
+    if item.mode == "cap":
+        return f"cap {number(item.coefficient)} of what exceeds the base mean"
+    norm = f" = {number(card.to_norm_unit(item.coefficient, item.blocks[0]))} of the norm" if card else ""
+    return f"add {number(item.coefficient, 4)} × v{norm}"
 
 
 def pane_html(pane: Pane, tint: Tint | None) -> str:
@@ -126,7 +127,7 @@ def legend_html(tint: Tint) -> str:
     )
 
 
-def _direction(item, card: DirectionCard | None) -> str:
+def _direction(item: Intervention, card: DirectionCard | None) -> str:
     try:
         identity, control, seed = split_reference(item.direction)
     except BadInput:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
 from core.directions import library as directions
@@ -12,7 +14,7 @@ from core.models.sources import is_ready
 from core.organisms import library as organisms
 from pages.parts.shell import show_error
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 
 
 @st.cache_resource(show_spinner=False)
@@ -80,6 +82,8 @@ def _progress(job: Fetching) -> None:
             text += f" · {job.bytes_per_second / 1e6:.1f} MB/s"
         if job.seconds_left is not None:
             text += f" · {job.seconds_left:.0f} s left"
+    elif job.progress:
+        text += f" · {time.monotonic() - job.started:.0f} s"
     st.progress(job.share if job.share is not None else 0.0, text)
 
 

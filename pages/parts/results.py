@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,10 +14,57 @@ from core.generation import saved
 from core.generation.comparison import Plan, Settings, comparison_rows, complete, control_row, strip_rows, with_answer
 from core.generation.engine import Job
 from core.generation.rows import BASE, Answer, Row, Sampling, Token
-from core.models.catalog import resolve
 from core.generation.saved import Example, SavedAnswer
+from core.models.catalog import ModelSpec, resolve
+from core.models.sources import is_ready
 from pages.parts.literal import Tint
 from pages.parts.panes import Pane, made_by
+
+
+@dataclass(frozen=True)
+class Now:
+    """The settings of now and what they mean, worked out once a script run: what panes are compared with.
+
+    `rows` are those that would be generated, by label; `problem` says why there is no plan. `example` is the
+    saved one to show while the session has generated nothing; `ready` says whether the model's files are here.
+    """
+
+    settings: Settings
+    plan: Plan | None
+    problem: TillerError | None
+    rows: Mapping[str, Row]
+    cards: Mapping[str, DirectionCard]
+    spec: ModelSpec | None
+    ready: bool
+    example: Example | None
+
+    @classmethod
+    def of(cls, settings: Settings, opened: str | None = None, fresh: bool = False) -> Now:
+        """Work out what `settings` mean.
+
+        Args:
+            opened: id of the saved example that the user has opened.
+            fresh: nothing was opened or generated yet, so an example that fits may be shown unasked.
+        """
+        plan, problem, rows, spec = None, None, {}, None
+        try:
+            spec = resolve(settings.model)
+            plan = complete(settings)
+            rows = {row.label: row for row in (*comparison_rows(plan), control_row(plan))}
+        except TillerError as error:
+            problem = error
+        ready = spec is not None and is_ready(spec)
+        example = None
+        if opened:
+            example = saved.find_example(opened)
+        elif fresh:
+            example = matching_example(plan) or (None if ready else next(iter(saved.examples()), None))
+        cards = {card.id: card for card in reversed(library.cards())}  # of two files with one id, the shipped one
+        return cls(settings, plan, problem, rows, dict(reversed(cards.items())), spec, ready, example)
+
+    def card(self, row: Row) -> DirectionCard | None:
+        """The direction that a row was read with, while it is on this machine."""
+        return self.cards.get(row.reading.direction) if row.reading else None
 
 
 @dataclass(frozen=True)
@@ -37,11 +85,9 @@ def matching_example(plan: Plan | None) -> Example | None:
     """The saved example that was made with exactly these settings."""
     if plan is not None:
         for example in saved.examples():
-            try:
+            with contextlib.suppress(TillerError):  # its direction is not here; it can still be opened by hand
                 if complete(example.settings).settings == plan.settings:
                     return example
-            except TillerError:
-                continue  # its direction is not here; it can still be opened by hand
     return None
 
 
@@ -63,16 +109,17 @@ def strip_of_example(example: Example) -> Result | None:
         return None
     settings = example.settings
     rows: dict[str, Row] = {}
-    try:
-        rows = {row.label: row for row in strip_rows(complete(settings), [float(item.label) for item in example.strip])}
-    except (TillerError, ValueError):
-        pass
+    with contextlib.suppress(TillerError, ValueError):
+        labels = [float(item.label) for item in example.strip]
+        rows = {row.label: row for row in strip_rows(complete(settings), labels)}
     return Result(settings.model, tuple(_answer(item, rows, settings) for item in example.strip), example)
 
 
 def _answer(item: SavedAnswer, rows: Mapping[str, Row], settings: Settings) -> Answer:
     adapter = BASE if item.label == "base" else settings.organism or BASE
-    row = rows.get(item.label) or Row(Chat.of(settings.prompt or "—"), item.label, adapter, sampling=_sampling(settings))
+    row = rows.get(item.label)
+    if row is None:
+        row = Row(Chat.of(settings.prompt), item.label, adapter, sampling=_sampling(settings))
     tokens = [Token(0, token.id, token.text, token.logprob, token.projection) for token in item.tokens]
     joined = "".join(token.text for token in tokens)
     if not item.text.startswith(joined):
@@ -84,35 +131,31 @@ def _sampling(settings: Settings) -> Sampling:
     return Sampling(settings.max_tokens, settings.temperature, settings.top_p, settings.top_k, settings.seed)
 
 
-def panes(results: Sequence[Result], plan: Plan | None, settings: Settings) -> list[Pane]:
+def panes(results: Sequence[Result], now: Now) -> list[Pane]:
     """Panes in order, each marked where the settings of now would make another text."""
-    try:
-        now = {row.label: row for row in (*comparison_rows(plan), control_row(plan))} if plan else {}
-    except TillerError:
-        now = {}
-    return [_pane(result, answer, now, settings, plan) for result in results for answer in result.answers]
+    return [
+        _pane(result, answer, now.rows.get(answer.row.label), now) for result in results for answer in result.answers
+    ]
 
 
-def strip_panes(result: Result, plan: Plan | None, settings: Settings) -> list[Pane]:
+def strip_panes(result: Result, now: Now) -> list[Pane]:
     """The cards of a strength strip."""
-    try:
-        labels = [float(answer.row.label) for answer in result.answers]
-        now = {row.label: row for row in strip_rows(plan, labels)} if plan else {}
-    except (TillerError, ValueError):
-        now = {}
-    return [_pane(result, answer, now, settings, plan) for answer in result.answers]
+    shown = []
+    for answer in result.answers:
+        with contextlib.suppress(TillerError, ValueError):
+            rows = strip_rows(now.plan, [float(answer.row.label)]) if now.plan else (None,)
+            shown.append(_pane(result, answer, rows[0], now))
+    return shown
 
 
-def _pane(
-    result: Result, answer: Answer, now: Mapping[str, Row], settings: Settings, plan: Plan | None
-) -> Pane:
+def _pane(result: Result, answer: Answer, would_be: Row | None, now: Now) -> Pane:
     row = answer.row
     messages = row.chat.messages
-    stale = plan is None or result.model != plan.card.model or _texts(now.get(row.label)) != _texts(row)
-    turns = messages if len(messages) > 1 or messages[0].content != settings.prompt else ()
+    stale = now.plan is None or result.model != now.plan.card.model or _texts(would_be) != _texts(row)
+    turns = messages if len(messages) > 1 or messages[0].content != now.settings.prompt else ()
     return Pane(
         answer,
-        made_by(result.model, row, card_of(row)),
+        made_by(result.model, row, now.card(row)),
         stale,
         result.example is not None,
         result.live and answer.reason is None,
@@ -131,22 +174,13 @@ def _texts(row: Row | None) -> Row | None:
     return replace(row, chat=begun, sampling=sampling, reading=None)
 
 
-def card_of(row: Row) -> DirectionCard | None:
-    """The direction that a row was read (and steered) with, while it is on this machine."""
-    if row.reading is None:
-        return None
-    identity = library.split_reference(row.reading.direction)[0]
-    return next((card for card in library.cards() if card.id == identity), None)
-
-
-def tint_of(results: Sequence[Result]) -> Tint | None:
+def tint_of(results: Sequence[Result], now: Now) -> Tint | None:
     """One colour scale for all panes; none where they were read on different directions."""
-    readings = {answer.row.reading for result in results for answer in result.answers}
-    if len(readings) != 1:
+    rows = [answer.row for result in results for answer in result.answers]
+    if not rows or len({row.reading for row in rows}) != 1:
         return None
-    row = results[0].answers[0].row
-    card = card_of(row)
-    return Tint.of(card, row.reading.block) if card and row.reading and row.reading.block < card.blocks else None
+    card, reading = now.card(rows[0]), rows[0].reading
+    return Tint.of(card, reading.block) if card and reading and reading.block < card.blocks else None
 
 
 def follow_up(results: Sequence[Result], message: str, plan: Plan, with_control: bool) -> tuple[Row, ...]:

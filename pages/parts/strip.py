@@ -5,13 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import TillerError
-from core.generation.comparison import Plan, Settings, strip_rows
-from core.generation.saved import Example
+from core.generation.comparison import strip_rows
 from core.measures.repetition import repetition
 from pages.parts import live
 from pages.parts.literal import Tint, literal, number
 from pages.parts.panes import Pane, facts_html, text_html
-from pages.parts.results import Result, card_of, strip_of_example, strip_panes, tint_of
+from pages.parts.results import Now, Result, strip_of_example, strip_panes, tint_of
 from pages.parts.shell import show_error
 
 REQUEST = "steer_strip_request"
@@ -30,18 +29,19 @@ def steps(first: float, last: float, count: int) -> list[float]:
     return [round(first + (last - first) * place / (count - 1), 6) + 0.0 for place in range(count)]
 
 
-def show_strip(plan: Plan | None, settings: Settings, example: Example | None, ready: bool) -> None:
+def show_strip(now: Now) -> None:
     """Inputs, the button, and the cards as they fill."""
+    plan, mode = now.plan, now.settings.mode
     st.markdown("**Strength strip**", help=ABOUT)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="steer-strip"):
-        low, high, many = RANGES[settings.mode]
-        limit = {} if settings.mode == "add" else {"min_value": 0.0, "max_value": 1.0}
-        key = f"steer.strip.{settings.mode}"
+        low, high, many = RANGES[mode]
+        limit = {} if mode == "add" else {"min_value": 0.0, "max_value": 1.0}
+        key = f"steer.strip.{mode}"
         first = st.number_input("from", value=low, step=0.25, key=f"{key}.from", width=140, **limit)  # type: ignore[call-overload]
         last = st.number_input("to", value=high, step=0.25, key=f"{key}.to", width=140, **limit)  # type: ignore[call-overload]
         count = st.number_input("steps", 1, MOST, many, key=f"{key}.steps", width=120)
         st.button(
-            "Run the strip", icon=":material/view_week:", key="steer.strip", disabled=not ready or plan is None,
+            "Run the strip", icon=":material/view_week:", key="steer.strip", disabled=not now.ready or plan is None,
             on_click=lambda: st.session_state.update({REQUEST: True}),
         )  # fmt: skip
         st.button("Stop", icon=":material/stop:", key="steer.strip.stop", disabled=not _asked_or_live(), on_click=_stop)
@@ -51,7 +51,7 @@ def show_strip(plan: Plan | None, settings: Settings, example: Example | None, r
         except TillerError as error:
             show_error(error)
     writing = live.is_live("strip")
-    st.fragment(_cards, run_every=2 * live.POLL_SECONDS if writing else None)(plan, settings, example, writing)
+    st.fragment(_cards, run_every=2 * live.POLL_SECONDS if writing else None)(now, writing)
 
 
 def _asked_or_live() -> bool:
@@ -62,25 +62,25 @@ def _stop() -> None:
     live.stop("strip")
 
 
-def _cards(plan: Plan | None, settings: Settings, example: Example | None, polling: bool) -> None:
+def _cards(now: Now, polling: bool) -> None:
     job = live.job("strip")
-    result = Result.of(job) if job else strip_of_example(example) if example else None
+    result = Result.of(job) if job else strip_of_example(now.example) if now.example else None
     if error := live.failure("strip"):
         show_error(error)
     elif result is not None:
         st.html(f'<div class="status" role="status">{literal(live.status("strip"))}</div>')
-        tint = tint_of([result]) if st.session_state.get("steer.colours", True) else None
-        shown = strip_panes(result, plan, settings)
-        st.html(f'<div class="strip">{"".join(card_html(pane, tint) for pane in shown)}</div>')
+        tint = tint_of([result], now) if st.session_state.get("steer.colours", True) else None
+        shown = strip_panes(result, now)
+        st.html(f'<div class="strip">{"".join(card_html(pane, tint, now) for pane in shown)}</div>')
     if polling and not live.is_live("strip"):
         st.rerun()
 
 
-def card_html(pane: Pane, tint: Tint | None) -> str:
+def card_html(pane: Pane, tint: Tint | None, now: Now) -> str:
     """One strength: the coefficient in both units, what its text contains, and the text."""
     answer, row = pane.answer, pane.answer.row
     label = row.label.replace("-", "−")
-    card = card_of(row)
+    card = now.card(row)
     unit = "share"
     if row.interventions and row.interventions[0].mode == "add":
         item = row.interventions[0]
@@ -90,8 +90,7 @@ def card_html(pane: Pane, tint: Tint | None) -> str:
     repeats = f'<span class="fact">repetition {repetition(answer.text):.0%}</span>' if answer.text else ""
     return (
         f'<section class="strip-card{" is-stale" if pane.stale else ""}" aria-label="Coefficient {literal(label)}">'
-        f'<div class="head"><span class="name">{literal(label)}</span> <span class="made">{literal(unit)}</span> {marks}'
-        f'</div><div class="facts">{facts_html(answer, pane.waiting)}{repeats}</div>'
+        f'<div class="head"><span class="name">{literal(label)}</span> <span class="made">{literal(unit)}</span>'
+        f'{marks}</div><div class="facts">{facts_html(answer, pane.waiting)}{repeats}</div>'
         f"{text_html(answer, tint, pane.waiting)}</section>"
     )
-

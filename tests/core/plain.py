@@ -133,7 +133,9 @@ def assert_greedy(answer: Answer, logprobs: torch.Tensor) -> None:
     """Each token of `answer` has the probability stated and is the most likely one, up to rounding."""
     ids = [token.id for token in answer.tokens]
     expected = logprobs.gather(1, torch.tensor(ids)[:, None])[:, 0]
-    torch.testing.assert_close(torch.tensor([token.logprob for token in answer.tokens]), expected, atol=ROUNDING, rtol=0)
+    torch.testing.assert_close(
+        torch.tensor([token.logprob for token in answer.tokens]), expected, atol=ROUNDING, rtol=0
+    )
     assert (logprobs.max(1).values - expected).max() < ROUNDING
 
 

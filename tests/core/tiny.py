@@ -208,7 +208,10 @@ TEXT: dict[str, tuple[str, dict[str, Any]]] = {
     "Persimmon": ("PersimmonConfig", {}),
     "OPT": ("OPTConfig", {"ffn_dim": 48, "word_embed_proj_dim": WIDTH}),
     "BLOOM": ("BloomConfig", {"n_layer": LAYERS, "n_head": 4}),
-    "MPT": ("MptConfig", {"d_model": WIDTH, "n_heads": 4, "n_layers": LAYERS, "max_seq_len": 256, "expansion_ratio": 2}),
+    "MPT": (
+        "MptConfig",
+        {"d_model": WIDTH, "n_heads": 4, "n_layers": LAYERS, "max_seq_len": 256, "expansion_ratio": 2},
+    ),
     "GPT-2": ("GPT2Config", GPT2),
     "GPT-J": ("GPTJConfig", {**GPT2, "rotary_dim": 4}),
     "CodeGen": ("CodeGenConfig", {**GPT2, "rotary_dim": 4}),

@@ -50,7 +50,8 @@ def test_directions_add_and_subtract_like_vectors(left, right):
 def test_directions_scale_like_vectors(vectors):
     v = direction(vectors)
     assert 2 * v == v * 2.0 == v + v
-    assert -(-v) == v
+    negative = -v
+    assert -negative == v
     assert v - v == v * 0 == 0 * (-v)
     assert torch.equal((v - v).vectors, torch.zeros(BLOCKS, WIDTH))
 

@@ -48,6 +48,7 @@ def test_the_end_token_ends_a_row_as_in_generate_and_is_not_shown(name, tiny_mod
     )[0, prompt.shape[1] :].tolist()
     assert short.reason == "end"
     assert [token.id for token in short.tokens] == ids[: ids.index(end)] == generated[:-1]
+    assert short.text == loaded.tokenizer.decode(generated[:-1], skip_special_tokens=True)
 
 
 def test_a_finished_row_does_not_change_its_neighbours(llama):

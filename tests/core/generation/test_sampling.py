@@ -28,7 +28,9 @@ def uniform(seed: int, step: int, max_tokens: int = 80) -> float:
     return float(torch.rand(max_tokens, generator=torch.Generator().manual_seed(seed))[step])
 
 
-def choose_plainly(logits: list[float], number: float, temperature: float, top_p: float, top_k: int) -> tuple[int, bool]:
+def choose_plainly(
+    logits: list[float], number: float, temperature: float, top_p: float, top_k: int
+) -> tuple[int, bool]:
     """One token in plain Python, and whether `number` lies so near to a border that rounding decides."""
     weights = [math.exp((value - max(logits)) / temperature) for value in logits]
     order = sorted(range(len(logits)), key=lambda token: (-logits[token], token))

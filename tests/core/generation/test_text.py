@@ -17,7 +17,19 @@ TEXT = st.text(alphabet=st.sampled_from("ab the ín東京🌋👨‍👩‍👧�
 
 def pieces_tokenizer(strip: bool) -> PreTrainedTokenizerFast:
     """Whole pieces with `▁` for a space and a fallback to bytes: the kind of Gemma, or (`strip`) of Llama 2."""
-    words = ["<pad>", "</s>", "▁", "▁▁", "▁the", "the", "a", "▁a", "é", ".", *(f"<0x{byte:02X}>" for byte in range(256))]
+    words = [
+        "<pad>",
+        "</s>",
+        "▁",
+        "▁▁",
+        "▁the",
+        "the",
+        "a",
+        "▁a",
+        "é",
+        ".",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+    ]
     backend = Tokenizer(models.BPE({word: place for place, word in enumerate(words)}, [], byte_fallback=True))
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     backend.decoder = decoders.Sequence([*steps, *([decoders.Strip(" ", 1, 0)] if strip else [])])

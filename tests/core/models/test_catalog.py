@@ -27,7 +27,7 @@ def save_config(folder: Path, **config: object) -> Path:
 def test_the_default_needs_no_hub_and_knows_where_to_steer():
     spec = CATALOG[DEFAULT_ID]
     assert isinstance(spec.source, WheelSource)
-    assert (spec.default_block, spec.default_coefficient) == (29, -1.0)
+    assert (spec.default_block, spec.default_coefficient) == (13, -1.0)
     assert spec.licence == "Apache-2.0"
 
 

@@ -18,7 +18,7 @@ from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter, attached, load_adapter
 from core.organisms.training import linear_layers
 from tests.core import tiny
-from tests.core.plain import LONG, SHORT, assert_same_answer, count_hooks, ids_of, logprobs_without_cache, assert_greedy
+from tests.core.plain import LONG, SHORT, assert_greedy, assert_same_answer, count_hooks, ids_of, logprobs_without_cache
 
 SETTINGS = {
     "first": {"r": 4, "lora_alpha": 8},
@@ -95,8 +95,10 @@ def test_two_adapters_and_the_base_model_mix_in_one_batch(organism):
 
 def test_rows_of_a_batch_decode_with_their_own_adapters(organism):
     loaded = organism.loaded
-    rows = [Row(chat, label, adapter=label, sampling=GREEDY)
-            for chat, label in ((SHORT, "first"), (LONG, BASE), (LONG, "second"), (SHORT, "second"))]
+    rows = [
+        Row(chat, label, adapter=label, sampling=GREEDY)
+        for chat, label in ((SHORT, "first"), (LONG, BASE), (LONG, "second"), (SHORT, "second"))
+    ]
     before = count_hooks(loaded.model)
     together = collect(loaded, rows, organism.adapters)
     assert count_hooks(loaded.model) == before
@@ -121,12 +123,8 @@ def test_capture_reads_the_organism(organisms):
     sequences = Sequences.prompts([ids_of(llama.loaded, chat) for chat in (SHORT, LONG)])
     base = capture_all(llama.loaded, sequences)
     changed = capture_all(llama.loaded, sequences, adapter=llama.adapters["first"])
-    states = llama.peft["first"](
-        torch.tensor([sequences.ids[1]]), output_hidden_states=True
-    ).hidden_states[1:-1]
-    torch.testing.assert_close(
-        changed[1, :-1], torch.stack([state[0, -1] for state in states]), rtol=1e-4, atol=1e-4
-    )
+    states = llama.peft["first"](torch.tensor([sequences.ids[1]]), output_hidden_states=True).hidden_states[1:-1]
+    torch.testing.assert_close(changed[1, :-1], torch.stack([state[0, -1] for state in states]), rtol=1e-4, atol=1e-4)
     assert (changed - base).abs().max() > 0.1
 
 

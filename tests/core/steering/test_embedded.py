@@ -102,14 +102,15 @@ def test_steered_with_cache_equals_steered_without(embedded, direction, mode, sc
     steering = item(direction, mode, scope=scope)
     answer = collect(embedded, [row(steering, tokens=5)], directions={direction.id: direction})[0]
     ids = [token.id for token in answer.tokens]
-    assert_greedy(
-        answer, logprobs_without_cache(embedded, CHATS[1], ids, [steering], {direction.id: direction})
-    )
+    assert_greedy(answer, logprobs_without_cache(embedded, CHATS[1], ids, [steering], {direction.id: direction}))
 
 
 def test_batched_rows_equal_the_same_rows_alone(embedded, direction):
     rows = [row(chat=CHATS[2])]
-    rows += [row(item(direction, mode, scope=scope), chat=chat) for mode, scope, chat in zip(MODES, SCOPES, CHATS, strict=True)]
+    rows += [
+        row(item(direction, mode, scope=scope), chat=chat)
+        for mode, scope, chat in zip(MODES, SCOPES, CHATS, strict=True)
+    ]
     directions = {direction.id: direction}
     for asked, together in zip(rows, collect(embedded, rows, directions=directions), strict=True):
         assert_same_answer(together, collect(embedded, [asked], directions=directions)[0])
@@ -117,9 +118,7 @@ def test_batched_rows_equal_the_same_rows_alone(embedded, direction):
 
 def test_adding_and_subtracting_cancels(embedded, direction):
     up = item(direction, "add", coefficient=1.0, scope="all")
-    both = collect(
-        embedded, [row(up, up.with_coefficient(-1.0), tokens=16)], directions={direction.id: direction}
-    )[0]
+    both = collect(embedded, [row(up, up.with_coefficient(-1.0), tokens=16)], directions={direction.id: direction})[0]
     assert_same_answer(both, collect(embedded, [row(tokens=16)])[0])
 
 

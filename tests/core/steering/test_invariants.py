@@ -25,7 +25,6 @@ from tests.core.plain import (
     assert_greedy,
     assert_same_answer,
     count_hooks,
-    hidden_of,
     ids_of,
     logprobs_without_cache,
     random_direction,
@@ -56,6 +55,10 @@ class Case:
             self.item("ablate", direction=self.other.id, coefficient=0.7, blocks=(1,), scope="prompt"),
             self.item("cap", coefficient=0.5, blocks=(1, 2), ceiling=0.25),
             chat=SHORT,
+        )
+        # the ceiling is the base model's at the block that is steered, along the vector of another block
+        self.rows["cap-with-another-blocks-vector"] = self.row(
+            self.item("cap", blocks=(1, 3), vector_block=0, scope="all"), chat=LONG
         )
 
     def item(self, mode: str = "add", **options) -> Intervention:
@@ -104,6 +107,7 @@ ROWS = [
     *(f"{mode}-{scope}" for mode in MODES for scope in SCOPES),
     "no-special-tokens",
     "composed",
+    "cap-with-another-blocks-vector",
 ]
 
 
@@ -163,9 +167,7 @@ def test_steered_with_cache_equals_steered_without(case, row):
     assert len(ids) == STEPS
     assert_greedy(
         answer,
-        logprobs_without_cache(
-            case.loaded, case.rows[row].chat, ids, case.rows[row].interventions, case.directions
-        ),
+        logprobs_without_cache(case.loaded, case.rows[row].chat, ids, case.rows[row].interventions, case.directions),
     )
 
 
@@ -344,7 +346,9 @@ def test_steering_does_not_change_the_rows_beside_it(one):
     """A row without interventions is bit-identical whatever the steered row in its batch is given."""
 
     def beside(item: Intervention) -> list[Token]:
-        return collect(one.loaded, [one.row(chat=SHORT), one.row(item, chat=SHORT)], directions=one.directions)[0].tokens
+        return collect(one.loaded, [one.row(chat=SHORT), one.row(item, chat=SHORT)], directions=one.directions)[
+            0
+        ].tokens
 
     assert beside(one.item("add", coefficient=3.0)) == beside(one.item("add", coefficient=-3.0))
 

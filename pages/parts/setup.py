@@ -1,0 +1,170 @@
+"""The folded controls of the Steer page: model, organism, direction and control; scope and sampling."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import streamlit as st
+
+from core.directions import library
+from core.directions.library import DirectionCard
+from core.errors import TillerError
+from core.generation.comparison import DEFAULT_ORGANISM, Settings
+from core.generation.rows import MAX_TOKENS
+from core.models.catalog import CATALOG, resolve
+from core.models.sources import is_ready
+from core.organisms.library import find_organism, organisms
+from pages.parts import links
+from pages.parts.controls import bound
+from pages.parts.results import Now
+
+NOTHING = "none"
+ITSELF = "itself"
+CONTROLS = {
+    ITSELF: "the direction itself",
+    "random": "random, equal length",
+    "orthogonal": "orthogonal, equal length",
+}
+SCOPE_HELP = (
+    "**all** tokens; **prompt** only; **response**: from the last prompt token on, so that the first generated token "
+    "is already steered."
+)
+CONTROL_HELP = (
+    "Is it this direction, or would any push do? **random**: a random direction of exactly the same length. "
+    "**orthogonal**: random with its component along the direction removed."
+)
+MODEL_HELP = "Choose one, or type a folder on this computer or `owner/name` of the Hugging Face hub."
+DIRECTION_HELP = "One vector per block. By default the model contrast of exactly this organism, found by its hash."
+# setting, label, least, most, step, help
+NUMBERS: tuple[tuple[str, str, Any, Any, Any, str], ...] = (
+    ("max_tokens", "Longest answer, tokens", 1, MAX_TOKENS, 10, "The answer stops there if it has not ended."),
+    ("seed", "Seed", 0, 2**53 - 1, 1, "The same seed gives the same text, up to rounding."),
+    ("temperature", "Temperature", 0.0, 5.0, 0.1, "0 is greedy: the likeliest token each time."),
+    ("top_p", "Top-p", 0.01, 1.0, 0.05, "Only the likeliest tokens that make up this share; 1 is off."),
+    ("top_k", "Top-k", 0, 1_000_000, 10, "Only this many of the likeliest tokens; 0 is off."),
+)
+
+
+def setup_label(now: Now) -> str:
+    """Model, organism and direction in one line."""
+    chosen = now.settings
+    model = CATALOG[chosen.model].title.partition(" (")[0] if chosen.model in CATALOG else chosen.model
+    direction = now.plan.card.name if now.plan else "no direction"
+    along = CONTROLS[chosen.control] if chosen.control else direction
+    return _escaped(f"{model[:40]} + {chosen.organism or 'no organism'}, along {along}")
+
+
+def writing_label(settings: Settings) -> str:
+    """Scope and sampling in one line."""
+    how = "greedy" if settings.temperature == 0 else f"temperature {settings.temperature:g}"
+    return f"{settings.scope} · {how} · {settings.max_tokens} tokens"
+
+
+def show_setup(now: Now) -> None:
+    """Model, organism, direction and control."""
+    settings = now.settings
+    _model(settings)
+    if now.spec is not None:
+        try:
+            _organism(settings, now.spec.id)
+            _direction(now, now.spec.id)
+        except TillerError:
+            pass  # the page says what is wrong, once
+    bound(
+        st.segmented_control, "Steer with", "control", settings.control or ITSELF, list(CONTROLS),
+        format_func=lambda key: CONTROLS[key], required=True, help=CONTROL_HELP,
+        convert=lambda value: None if value == ITSELF else value,
+    )  # fmt: skip
+    bound(st.number_input, "Seed of the control", "control_seed", settings.control_seed, 0, 999_999)
+
+
+def _model(settings: Settings) -> None:
+    known = sorted(CATALOG.values(), key=lambda spec: not is_ready(spec))
+    names = {spec.id: spec.title + ("" if is_ready(spec) else " · not downloaded") for spec in known}
+    names.setdefault(settings.model, settings.model)
+    if st.session_state.get("steer.model") != settings.model:
+        st.session_state["steer.model"] = settings.model
+    st.selectbox(
+        "Model",
+        list(names),
+        format_func=lambda key: names.get(key, key),
+        key="steer.model",
+        on_change=_choose_model,
+        accept_new_options=True,
+        help=MODEL_HELP,
+    )
+
+
+def _choose_model() -> None:
+    """Another model has other organisms, directions and blocks: those choices start again."""
+    chosen = (st.session_state["steer.model"] or "").strip() or Settings().model
+    try:
+        there = [item.name for item in organisms(resolve(chosen).id)]
+    except TillerError:
+        there = []  # the page says what is wrong with the name
+    wanted = [name for name in (links.settings().organism, DEFAULT_ORGANISM, *there) if name in there]
+    unset = dict.fromkeys(("direction", "block", "last_block", "coefficient"))
+    links.change(model=chosen, organism=wanted[0] if wanted else None, **unset)
+
+
+def _organism(settings: Settings, model: str) -> None:
+    names: dict[str, str] = {}
+    for item in organisms(model):
+        key = item.sha256[:12] if item.name in names else item.name
+        names[key] = item.name + ("" if item.shipped else f" · trained {str(item.manifest.get('time', ''))[:10]}")
+    names[NOTHING] = "none: steer the base model"
+    chosen = settings.organism or NOTHING
+    names.setdefault(chosen, chosen)
+    bound(
+        st.selectbox, "Organism", "organism", chosen, list(names), format_func=lambda key: names.get(key, key),
+        help="A base model plus a LoRA adapter trained on a narrow dataset.",
+        convert=lambda value: None if value == NOTHING else value,
+    )  # fmt: skip
+
+
+def _direction(now: Now, model: str) -> None:
+    found = {card.id: card for card in now.cards.values() if card.model == model}
+    if not found:
+        st.caption("No direction of this model is on this machine yet.")
+        return
+    own = _own_direction(now.settings, model)
+    names = {key: describe(card, key == own) for key, card in found.items()}
+    chosen = now.plan.card.id if now.plan else now.settings.direction
+    bound(
+        st.selectbox, "Direction", "direction", chosen if chosen in found else None, list(names), index=None,
+        format_func=lambda key: names.get(key, key), placeholder="Choose a direction", help=DIRECTION_HELP,
+        convert=lambda value: None if value == own else value,
+    )  # fmt: skip
+
+
+def _own_direction(settings: Settings, model: str) -> str | None:
+    card = library.default_card(find_organism(model, settings.organism)) if settings.organism else None
+    return card.id if card else None
+
+
+def describe(card: DirectionCard, own: bool = False) -> str:
+    """A direction's name (which says its contrast), what it was made of, and when."""
+    record = card.provenance
+    date = str(record.get("time", "unknown date"))[:10]
+    return f"{card.name} · n = {record.get('n', 'unknown')} · {date}" + (" · the organism's own" if own else "")
+
+
+def show_writing(settings: Settings) -> None:
+    """Scope, special tokens and sampling."""
+    scopes = ("response", "prompt", "all")
+    bound(st.segmented_control, "Scope", "scope", settings.scope, scopes, required=True, help=SCOPE_HELP)
+    bound(
+        st.toggle, "Steer special tokens too", "special_tokens", settings.special_tokens,
+        help="Turn markers and the like. Off leaves them unchanged.",
+    )  # fmt: skip
+    sides = st.columns(2)
+    for place, (name, label, least, most, step, explained) in enumerate(NUMBERS):
+        value = max(least, min(most, getattr(settings, name)))
+        side = sides[place % 2]
+        bound(side.number_input, label, name, value, least, most, step=step, help=explained)
+
+
+def _escaped(text: str) -> str:
+    """`text` for a label, where Markdown would be interpreted."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$~:])", r"\\\1", text)
