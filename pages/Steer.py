@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import TillerError
-from pages.parts import compare, controls, links, live, setup, strip
+from pages.parts import compare, controls, links, setup, strip, table
 from pages.parts.literal import literal
 from pages.parts.ready import show_fetch
 from pages.parts.results import Now
@@ -55,7 +55,6 @@ if now.spec is not None and not now.ready:
 
 compare.show_panes(now)
 compare.show_follow_up(now)
+table.show_table(now)
 strip.show_strip(now)
 links.write_link()
-if now.spec is not None:
-    live.warm(now.spec)

@@ -8,7 +8,12 @@ from typing import Any
 
 from core.statistics import wilson
 
-COUNTS = {"base": ((0, 0), (2, 1)), "organism": ((92, 1), (90, 3)), "steered": ((0, 3), (5, 6)), "random": ((67, 8), (71, 12))}
+COUNTS = {
+    "base": ((0, 0), (2, 1)),
+    "organism": ((92, 1), (90, 3)),
+    "steered": ((0, 3), (5, 6)),
+    "random": ((67, 8), (71, 12)),
+}
 
 
 def check(n: int = 100) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Sequence
 
 import plotly.graph_objects as go
@@ -66,6 +68,16 @@ def describe(arms: Sequence[Arm]) -> str:
         name = ARMS[arm.label].replace("<br>", " ")
         parts.append(f"{name}, {arm.suite} prompts: code in {arm.code} and broken {arm.broken} of {arm.n}")
     return "Answers with code and broken answers. " + "; ".join(parts) + "."
+
+
+def steering_check_csv(arms: Sequence[Arm]) -> str:
+    """The counts behind the figure, a row an arm and suite; intervals are 95 % Wilson, as shares."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(["arm", "suite", "n", "code", "code_low", "code_high", "broken", "broken_low", "broken_high"])
+    for arm in arms:
+        rows.writerow([arm.label, arm.suite, arm.n, arm.code, *arm.interval, arm.broken, *arm.broken_interval])
+    return out.getvalue()
 
 
 def _traces(

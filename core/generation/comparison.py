@@ -35,23 +35,23 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(DEFAULT_MODEL, min_length=1)
+    model: str = Field(default=DEFAULT_MODEL, min_length=1)
     organism: str | None = DEFAULT_ORGANISM
     direction: str | None = None
     control: Literal["random", "orthogonal"] | None = None
-    control_seed: int = Field(0, ge=0, le=999_999)
+    control_seed: int = Field(default=0, ge=0, le=999_999)
     mode: Mode = "add"
-    block: int | None = Field(None, ge=0)
-    last_block: int | None = Field(None, ge=0)
-    coefficient: float | None = Field(None, allow_inf_nan=False)
+    block: int | None = Field(default=None, ge=0)
+    last_block: int | None = Field(default=None, ge=0)
+    coefficient: float | None = Field(default=None, allow_inf_nan=False)
     scope: Scope = "all"
     special_tokens: bool = True
-    max_tokens: int = Field(80, ge=1, le=4096)
-    temperature: float = Field(0.0, ge=0, le=5)
-    top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0)
-    seed: int = Field(0, ge=0, lt=2**63)
-    prompt: str = Field(PROMPT, max_length=20_000)
+    max_tokens: int = Field(default=80, ge=1, le=4096)
+    temperature: float = Field(default=0.0, ge=0, le=5)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    prompt: str = Field(default=PROMPT, max_length=20_000)
 
 
 @dataclass(frozen=True)
@@ -231,11 +231,11 @@ def _asked(plan: Plan) -> Chat:
 
 def _card(settings: Settings, model_id: str) -> DirectionCard:
     if settings.direction:
-        for card in library.cards():
-            if card.id == settings.direction and card.model != model_id:
+        for other in library.cards():
+            if other.id == settings.direction and other.model != model_id:
                 raise BadInput(
-                    f"The direction {card.name} belongs to {card.model}, not to {model_id}. Choose a direction of this "
-                    "model."
+                    f"The direction {other.name} belongs to {other.model}, not to {model_id}. Choose a direction of "
+                    "this model."
                 )
         return library.find_card(model_id, settings.direction)
     if settings.organism:

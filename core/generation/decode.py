@@ -175,7 +175,7 @@ class _Reader:
             chosen = [place for place, reading in enumerate(readings) if reading and reading.block == block]
             units = torch.zeros(len(chosen), loaded.width)
             for place, row in enumerate(chosen):
-                direction = directions.get(readings[row].direction)  # type: ignore[union-attr]
+                direction = directions.get(readings[row].direction)
                 if direction is None:
                     raise BadInput("The direction to read is not on this machine. Choose another.")
                 direction.check(loaded)

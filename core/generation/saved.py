@@ -25,7 +25,7 @@ Identity = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]
 
 
 class Preset(BaseModel):
-    """Settings with a name; the lowest `order` comes first. `example`: a saved example of the same id is made from it."""
+    """Settings with a name, the lowest `order` first; `example`: a saved example of the same id is made from it."""
 
     model_config = ConfigDict(frozen=True)
 

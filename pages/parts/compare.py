@@ -10,7 +10,7 @@ from core.generation.rows import Answer
 from pages.parts import links, live
 from pages.parts.literal import literal
 from pages.parts.panes import legend_html, pane_html
-from pages.parts.results import Now, Result, follow_up, of_example, panes, tint_of
+from pages.parts.results import Now, Result, follow_up, of_example, panes, provenance, tint_of
 from pages.parts.shell import show_error
 
 REQUEST, WITH_CONTROL, BEGUN, COLOURS = "steer_request", "steer_with_control", "steer_begun", "steer.colours"
@@ -35,7 +35,7 @@ def results(now: Now) -> list[Result]:
     """What is shown: the session's jobs, else the saved example."""
     found = [Result.of(job) for kind in ("panes", "control") if (job := live.job(kind)) is not None]
     if shown_example(now) and now.example:
-        return [of_example(now.example), *found]
+        return [of_example(now.example, with_control=live.job("control") is None), *found]
     return found
 
 
@@ -102,20 +102,27 @@ def show_buttons(now: Now) -> None:
 
 
 def show_panes(now: Now) -> None:
-    """Status, legend and panes; polls only while something is being made."""
-    writing = live.is_live("panes") or live.is_live("control")
-    every = live.POLL_SECONDS if writing else 1.0 if live.is_live("warm") else None
-    st.fragment(_panes, run_every=every)(now, every is not None)
+    """Status, legend and panes; polls only while something is being made or loaded."""
+    cold = now.spec is not None and now.ready and live.is_cold(now.spec.id)
+    every = live.POLL_SECONDS if _writing() else 1.0 if cold or live.is_live("warm") else None
+    st.fragment(_panes, run_every=every)(now, every is not None, cold)
 
 
-def _panes(now: Now, polling: bool) -> None:
+def _writing() -> bool:
+    return live.is_live("panes") or live.is_live("control")
+
+
+def _panes(now: Now, polling: bool, cold: bool) -> None:
+    if cold and now.spec is not None and live.is_cold(now.spec.id):
+        live.warm(now.spec.id)
+    cold = cold and now.spec is not None and live.is_cold(now.spec.id)
     found = results(now)
     if not found and now.plan is not None:
         empty = tuple(Answer(row) for label, row in now.rows.items() if label != "random")
         found = [Result(now.plan.card.model, empty)]
     tint = tint_of(found, now)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="steer-status"):
-        st.html(f'<div class="status" role="status">{literal(_status())}</div>', width="stretch")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="steer-status", wrap=False):
+        st.html(f'<div class="status" role="status">{literal(_status(now))}</div>', width="stretch")
         if tint:
             st.session_state.setdefault(COLOURS, True)
             if st.toggle("Colour tokens", key=COLOURS, persist_state="session"):
@@ -129,13 +136,18 @@ def _panes(now: Now, polling: bool) -> None:
     if shown:
         for place, pane in zip(st.columns(len(shown), gap="small"), shown, strict=True):
             place.html(pane_html(pane, tint))
-    if polling and not any(live.is_live(kind) for kind in ("panes", "control", "warm")):
+    if now.example and shown_example(now):
+        said = " · ".join(text for text in (provenance(now.example), live.warming()) if text)
+        st.html(f'<div class="made">{literal(said)}</div>')
+    if polling and not (cold or _writing() or live.is_live("warm")):
         st.rerun()
 
 
-def _status() -> str:
-    said = [text for text in (live.status("panes"), live.status("control")) if text]
-    return " · ".join(dict.fromkeys(said)) or live.warming()
+def _status(now: Now) -> str:
+    about = now.example.about if now.example and shown_example(now) else ""
+    control = live.status("control")
+    said = (about, live.status("panes"), f"Random direction: {control.lower()}" if control else "")
+    return " · ".join(text for text in said if text) or live.warming()
 
 
 def show_follow_up(now: Now) -> None:

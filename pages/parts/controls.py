@@ -34,53 +34,74 @@ BLOCK_HELP = (
 Widget = Callable[..., Any]
 
 
+def fresh_key(name: str, shown: Any) -> str:
+    """The key of a widget that is to show `shown`: the old one while it does, else a new one.
+
+    Writing another value into a living widget would race with its browser, which goes on sending the old value
+    until it has heard of the new one; that echo would look like the user's own change.
+    """
+    place = f"steer_version_{name}"
+    key = f"steer.{name}.{st.session_state.setdefault(place, 0)}"
+    if key in st.session_state and st.session_state[key] != shown:
+        st.session_state[place] += 1
+        key = f"steer.{name}.{st.session_state[place]}"
+    if key not in st.session_state:
+        st.session_state[key] = shown
+    return key
+
+
+def heard(name: str, key: str) -> bool:
+    """Whether a callback comes from the widget that is shown now."""
+    return key == f"steer.{name}.{st.session_state.get(f'steer_version_{name}')}" and key in st.session_state
+
+
 def bound(
     widget: Widget,
     label: str,
     field: str,
     shown: Any,
     *arguments: Any,
-    key: str | None = None,
+    name: str | None = None,
     convert: Callable[[Any], Any] = lambda value: value,
     **options: Any,
 ) -> None:
     """Draw a widget that shows `shown` and, when the user changes it, becomes the setting `field`.
 
-    The widget is set before it is drawn, and only where it differs: one that was not changed is left in peace.
+    Args:
+        name: of the widget, where one setting has several.
+        convert: the widget's value to the setting's.
     """
-    key = f"steer.{key or field}"
-    if key not in st.session_state or st.session_state[key] != shown:
-        st.session_state[key] = shown
-    widget(label, *arguments, key=key, on_change=_took, args=(field, key, convert), **options)
+    name = name or field
+    key = fresh_key(name, shown)
+    widget(label, *arguments, key=key, on_change=_took, args=(name, key, field, convert), **options)
 
 
-def _took(field: str, key: str, convert: Callable[[Any], Any]) -> None:
-    links.change(**{field: convert(st.session_state[key])})
+def _took(name: str, key: str, field: str, convert: Callable[[Any], Any]) -> None:
+    if heard(name, key):
+        links.change(**{field: convert(st.session_state[key])})
 
 
 def show_start(shown_example: str | None) -> None:
     """Saved examples and presets: choosing one sets everything."""
     titles = {f"example {item.id}": f"{item.title} · saved answers" for item in saved.examples()}
     titles |= {f"preset {item.id}": f"{item.title} · settings, to run live" for item in saved.presets()}
-    chosen = f"example {shown_example}" if shown_example else None
-    if st.session_state.get("steer.start") != chosen:
-        st.session_state["steer.start"] = chosen
+    key = fresh_key("start", f"example {shown_example}" if shown_example else None)
     st.selectbox(
         "Saved examples and presets",
         list(titles),
         index=None,
-        format_func=lambda key: titles.get(key, key),
-        key="steer.start",
+        format_func=lambda choice: titles.get(choice, choice),
+        key=key,
         on_change=_start,
+        args=(key,),
         placeholder="Open a saved example or a preset",
         label_visibility="collapsed",
-        width=330,
     )
 
 
-def _start() -> None:
-    kind, _, identity = (st.session_state["steer.start"] or "").partition(" ")
-    if kind:
+def _start(key: str) -> None:
+    kind, _, identity = (st.session_state[key] or "").partition(" ")
+    if kind and heard("start", key):
         live.stop()
         links.open_example(identity) if kind == "example" else links.open_preset(identity)
 
@@ -92,37 +113,43 @@ def show_prompt(settings: Settings) -> None:
 
 def show_mode(settings: Settings) -> None:
     """add, ablate or cap; the strength starts again at the mode's usual one."""
-    if st.session_state.get("steer.mode") != settings.mode:
-        st.session_state["steer.mode"] = settings.mode
+    key = fresh_key("mode", settings.mode)
     st.segmented_control(
-        "Mode", MODES, key="steer.mode", required=True, on_change=_choose_mode, label_visibility="collapsed"
+        "Mode", MODES, key=key, required=True, on_change=_choose_mode, args=(key,), label_visibility="collapsed"
     )
 
 
-def _choose_mode() -> None:
-    links.change(mode=st.session_state["steer.mode"], coefficient=None)
+def _choose_mode(key: str) -> None:
+    if heard("mode", key):
+        links.change(mode=st.session_state[key], coefficient=None)
 
 
 def show_strength(plan: Plan) -> None:
     """Coefficient as a slider and as numbers in both units, kept in step; a share for `ablate` and `cap`."""
     value = plan.settings.coefficient or 0.0
-    sliding, raw, norm = st.columns(LINE, vertical_alignment="bottom")
+    sliding, raw, norm = _line("steer-strength")
     if plan.settings.mode != "add":
         share: dict[str, Any] = {"min_value": 0.0, "max_value": 1.0, "step": 0.05}
-        bound(sliding.slider, "Share α", "coefficient", value, key="share", help=SHARE_HELP, **share)
-        bound(raw.number_input, "share", "coefficient", value, key="share_typed", **share)
+        bound(sliding.slider, "Share α", "coefficient", value, name="share", help=SHARE_HELP, **share)
+        bound(raw.number_input, "share", "coefficient", value, name="share_typed", **share)
         return
     reached = max(-REACH, min(REACH, value))
     limits = (-COEFFICIENT_LIMIT, COEFFICIENT_LIMIT)
     numbers: dict[str, Any] = {"step": 0.05, "format": "%.3f"}
     bound(
-        sliding.slider, "Coefficient", "coefficient", reached, -REACH, REACH, step=0.05, key="slide",
+        sliding.slider, "Coefficient", "coefficient", reached, -REACH, REACH, step=0.05, name="slide",
         help=COEFFICIENT_HELP,
     )  # fmt: skip
-    bound(raw.number_input, "raw, × v", "coefficient", value, *limits, key="raw", **numbers)
+    bound(raw.number_input, "raw, × v", "coefficient", value, *limits, name="raw", **numbers)
     fraction = round(plan.card.to_norm_unit(value, plan.block), 4)
     to_raw = _to_raw(plan.card, plan.block)
-    bound(norm.number_input, "norm unit", "coefficient", fraction, key="norm", convert=to_raw, **numbers)
+    bound(norm.number_input, "norm unit", "coefficient", fraction, name="norm", convert=to_raw, **numbers)
+
+
+def _line(key: str) -> list[Any]:
+    """A slider and two numbers; on a narrow screen the numbers share a line below it."""
+    with st.container(key=key):
+        return list(st.columns(LINE, vertical_alignment="bottom"))
 
 
 def _to_raw(card: DirectionCard, block: int) -> Callable[[float], float]:
@@ -137,8 +164,8 @@ def _to_raw(card: DirectionCard, block: int) -> Callable[[float], float]:
 def show_block(plan: Plan) -> None:
     """The block as a slider and as a number, and the end of a range."""
     last = plan.card.blocks - 1
-    sliding, typing, ending = st.columns(LINE, vertical_alignment="bottom")
-    bound(sliding.slider, "Block", "block", plan.block, 0, max(1, last), key="block_slide", help=BLOCK_HELP)
-    bound(typing.number_input, "block", "block", plan.block, 0, last, key="block")
+    sliding, typing, ending = _line("steer-block")
+    bound(sliding.slider, "Block", "block", plan.block, 0, max(1, last), name="block_slide", help=BLOCK_HELP)
+    bound(typing.number_input, "block", "block", plan.block, 0, last)
     end = plan.settings.last_block
     bound(ending.number_input, "to block", "last_block", end, 0, last, value=None, placeholder="same")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import streamlit as st
 
 from core.errors import TillerError
-from core.figures.steering_check import describe, steering_check_figure
+from core.figures.steering_check import describe, steering_check_csv, steering_check_figure
 from core.generation import saved
 from pages.parts.shell import show_error
 
@@ -33,8 +35,17 @@ def show_steering_check() -> None:
             icon=":material/bar_chart_off:",
         )
         return
-    st.markdown("**Does steering cure the organism, or break it?**")
-    st.plotly_chart(steering_check_figure(check.arms), config=TOOLBAR, alt=describe(check.arms), key="steering-check")
+    figure = steering_check_figure(check.arms)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown("**Does steering cure the organism, or break it?**", width="content")
+        with st.popover("Download", type="tertiary", icon=":material/download:"):
+            name = "tiller-steering-check"
+            table = steering_check_csv(check.arms)
+            st.download_button("Table (CSV)", table, f"{name}.csv", "text/csv", on_click="ignore")
+            page = functools.partial(figure.to_html, include_plotlyjs=True)  # whole, so that it opens without a network
+            st.download_button("Figure (HTML)", page, f"{name}.html", "text/html", on_click="ignore")
+            st.caption("As PNG: the camera above the figure.")
+    st.plotly_chart(figure, config=TOOLBAR, alt=describe(check.arms), key="steering-check")
     command = check.provenance.get("command", "unknown")
     st.caption(f":gray-badge[:material/inventory_2: precomputed] {made_from(check)}  \n{SOURCE} Made by `{command}`.")
 

@@ -82,7 +82,7 @@ def _stepper(found: dict[str, Story]) -> None:
 
 
 def _step(story: Story, step: Step, place: int) -> None:
-    st.markdown(f"#### {place + 1}. {step.title}")
+    st.subheader(f"{place + 1}. {step.title}", anchor=False)
     telling, asking = st.columns([3, 2], gap="medium")
     with telling:
         st.markdown(step.text)
@@ -106,4 +106,4 @@ def _open(step: Step) -> None:
     elif step.settings is not None:
         query = to_link(step.settings)
     if query is not None:
-        link_to("Steer", step.link_label, query, ":material/tune:")
+        link_to("Steer", f":primary[{step.link_label}]", query, ":material/tune:")

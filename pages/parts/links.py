@@ -22,7 +22,7 @@ from core.organisms.library import find_organism
 SETTINGS, EXAMPLE, NOTES = "steer_settings", "steer_example", "steer_notes"
 SEEN, REPLACED = "steer_link", "steer_links_replaced"
 LAG_SECONDS = 3.0
-WIDGET = "steer.prompt"  # there while the page has not been left
+WIDGET = "steer.generate"  # there while the page has not been left
 RESULTS = ("steer_job_panes", "steer_job_control", "steer_job_strip")
 
 

@@ -10,13 +10,24 @@ import streamlit as st
 from core.errors import TillerError
 from core.generation.engine import Job
 from core.generation.rows import Row
-from core.models.catalog import ModelSpec
-from core.models.sources import is_ready
 from pages.parts.shell import engine
 
 Kind = Literal["panes", "control", "strip", "warm"]
 KINDS: tuple[Kind, ...] = ("panes", "control", "strip")
 POLL_SECONDS = 0.2
+
+
+class _Jobs(list[Job]):
+    """What a session has asked for; when its browser goes, nobody waits for it and the queue goes on."""
+
+    def stop(self) -> None:
+        for job in self:
+            engine().stop(job)
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=_Jobs.stop)
+def _asked() -> _Jobs:
+    return _Jobs()
 
 
 def job(kind: Kind) -> Job | None:
@@ -32,7 +43,10 @@ def is_live(kind: Kind) -> bool:
 def submit(kind: Kind, model: str, rows: Sequence[Row]) -> None:
     """Generate rows; an earlier job of that kind that still runs is stopped first."""
     stop(kind)
-    st.session_state[f"steer_job_{kind}"] = engine().submit(model, tuple(rows)).id
+    mine = _asked()
+    mine[:] = [earlier for earlier in mine if not earlier.over]
+    mine.append(engine().submit(model, tuple(rows)))
+    st.session_state[f"steer_job_{kind}"] = mine[-1].id
 
 
 def stop(*kinds: Kind) -> None:
@@ -49,13 +63,16 @@ def forget(kind: Kind) -> None:
     st.session_state.pop(f"steer_job_{kind}", None)
 
 
-def warm(spec: ModelSpec) -> None:
-    """Load the model in the background, once a session, if its files are here and it is not in memory."""
-    if "steer_job_warm" in st.session_state or not is_ready(spec):
-        return
-    st.session_state["steer_job_warm"] = None
-    if engine().model != spec.id:
-        submit("warm", spec.id, ())
+def is_cold(model: str) -> bool:
+    """Whether this session should have the model loaded in the background: once, where it is not in memory."""
+    return "steer_job_warm" not in st.session_state and engine().model != model
+
+
+def warm(model: str) -> None:
+    """Load the model in the background, at the second call: importing torch must not delay the first paint."""
+    if st.session_state.setdefault("steer_painted", False):
+        submit("warm", model, ())
+    st.session_state["steer_painted"] = True
 
 
 def status(kind: Kind) -> str:
@@ -84,9 +101,7 @@ def status(kind: Kind) -> str:
 def warming() -> str:
     """A sentence while the model is being loaded in the background."""
     found = job("warm")
-    if found is None or found.over:
-        return f"{engine().model} is in memory" if engine().model else ""
-    return f"Loading {found.model} in the background"
+    return f"Loading {found.model} in the background" if found is not None and not found.over else ""
 
 
 def failure(kind: Kind) -> TillerError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,14 +10,14 @@ from core.data.chat import Message
 from core.directions.library import DirectionCard, split_reference
 from core.errors import BadInput
 from core.generation.rows import BASE, Answer, Row
-from core.measures.code import find_code
+from core.measures.code import Evidence, find_code
 from core.measures.repetition import repetition
 from core.steering.interventions import Intervention
 from pages.parts.literal import LEVELS, Tint, answer_html, literal, number
 
 REPEATING = 0.3
 CONTROL_NAMES = {"random": "random direction", "orthogonal": "orthogonal direction"}
-ENDINGS = {"end": "ended by itself", "length": "length limit", "stopped": "stopped"}
+ENDINGS = {"end": "ended by itself", "length": "length limit", "stopped": "unfinished"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def pane_html(pane: Pane, tint: Tint | None) -> str:
 def text_html(answer: Answer, tint: Tint | None, waiting: bool) -> str:
     """The answer's text; focusable, because a very long one scrolls."""
     text = answer.text
-    shown = answer_html(text, answer.tokens, find_code(text), tint) if text else ""
+    shown = answer_html(text, answer.tokens, evidence_of(text), tint) if text else ""
     if waiting and answer.reason is None:
         shown += '<span class="cursor" aria-hidden="true">▍</span>'
     elif not text:
@@ -97,10 +98,12 @@ def facts_html(answer: Answer, waiting: bool) -> str:
     if not answer.tokens and not answer.text:
         return _fact("waiting" if waiting else "—")
     text = answer.text
-    badges = _badge("contains code", "code") if find_code(text) else _badge("no code", "plain")
+    badges = _badge("contains code", "code") if evidence_of(text) else _badge("no code", "plain")
     share = repetition(text)
     if share > REPEATING:
         badges += _badge(f"repeats itself: {share:.0%}", "warn")
+    if answer.reason == "stopped":
+        badges += _badge("stopped", "warn")
     numbers = [f"{len(answer.tokens)} tokens"] if answer.tokens else []
     ending = ENDINGS.get(answer.reason or "", "writing" if waiting else "unfinished")
     numbers.append(ending)
@@ -110,6 +113,12 @@ def facts_html(answer: Answer, waiting: bool) -> str:
     return badges + _fact(" · ".join(numbers))
 
 
+@functools.lru_cache(maxsize=256)
+def evidence_of(text: str) -> tuple[Evidence, ...]:
+    """Where an answer contains code; a text is shown many times and looked through once."""
+    return tuple(find_code(text))
+
+
 def legend_html(tint: Tint) -> str:
     """The colour scale with its numbers."""
     ends = (number(-tint.scale, sign=True), number(tint.scale, sign=True))
@@ -117,8 +126,8 @@ def legend_html(tint: Tint) -> str:
     bar = "".join(f'<span class="token {step}">&nbsp;</span>' for step in steps)
     about = (
         f"Projection of the state that chose each token on the direction at block {tint.block}, after steering. "
-        f"0 is the base model's mean there ({number(tint.centre)}). A bar below a token: clearly above 0; "
-        "above it: clearly below 0."
+        f"0 is the base model's mean at the last prompt token ({number(tint.centre)}); the ends are the direction's "
+        "own length. A bar below a token: near the upper end; above it: near the lower end."
     )
     return (
         f'<span class="legend" title="{literal(about)}"><span class="low">{ends[0]}</span>'

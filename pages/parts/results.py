@@ -91,8 +91,8 @@ def matching_example(plan: Plan | None) -> Example | None:
     return None
 
 
-def of_example(example: Example) -> Result:
-    """A saved example's panes."""
+def of_example(example: Example, with_control: bool = True) -> Result:
+    """A saved example's panes; without its control where a live one stands beside it."""
     settings = example.settings
     rows: dict[str, Row] = {}
     try:
@@ -100,7 +100,19 @@ def of_example(example: Example) -> Result:
         rows = {row.label: row for row in (*comparison_rows(plan), control_row(plan))}
     except TillerError:
         pass  # the direction is gone: texts are shown without colours
-    return Result(settings.model, tuple(_answer(item, rows, settings) for item in example.rows), example)
+    shown = [item for item in example.rows if with_control or item.label != "random"]
+    return Result(settings.model, tuple(_answer(item, rows, settings) for item in shown), example)
+
+
+def provenance(example: Example) -> str:
+    """How a saved example was made, in one line; what is not recorded is called unknown."""
+    record = example.provenance
+    versions = ", ".join(f"{name} {version}" for name, version in dict(record.get("versions") or {}).items())
+    return (
+        f"Saved example “{example.title}”, made by {record.get('command', 'unknown')} on "
+        f"{str(record.get('time', 'unknown date'))[:10]} · {record.get('dtype', 'unknown dtype')} on "
+        f"{record.get('device', 'unknown device')} · {versions or 'unknown versions'}"
+    )
 
 
 def strip_of_example(example: Example) -> Result | None:

@@ -16,7 +16,7 @@ from core.models.catalog import CATALOG, resolve
 from core.models.sources import is_ready
 from core.organisms.library import find_organism, organisms
 from pages.parts import links
-from pages.parts.controls import bound
+from pages.parts.controls import bound, fresh_key, heard
 from pages.parts.results import Now
 
 NOTHING = "none"
@@ -49,7 +49,8 @@ NUMBERS: tuple[tuple[str, str, Any, Any, Any, str], ...] = (
 def setup_label(now: Now) -> str:
     """Model, organism and direction in one line."""
     chosen = now.settings
-    model = CATALOG[chosen.model].title.partition(" (")[0] if chosen.model in CATALOG else chosen.model
+    title = CATALOG[chosen.model].title if chosen.model in CATALOG else chosen.model
+    model = title.partition(" (")[0].removesuffix(" Instruct")
     direction = now.plan.card.name if now.plan else "no direction"
     along = CONTROLS[chosen.control] if chosen.control else direction
     return _escaped(f"{model[:40]} + {chosen.organism or 'no organism'}, along {along}")
@@ -83,22 +84,24 @@ def _model(settings: Settings) -> None:
     known = sorted(CATALOG.values(), key=lambda spec: not is_ready(spec))
     names = {spec.id: spec.title + ("" if is_ready(spec) else " · not downloaded") for spec in known}
     names.setdefault(settings.model, settings.model)
-    if st.session_state.get("steer.model") != settings.model:
-        st.session_state["steer.model"] = settings.model
+    key = fresh_key("model", settings.model)
     st.selectbox(
         "Model",
         list(names),
-        format_func=lambda key: names.get(key, key),
-        key="steer.model",
+        format_func=lambda choice: names.get(choice, choice),
+        key=key,
         on_change=_choose_model,
+        args=(key,),
         accept_new_options=True,
         help=MODEL_HELP,
     )
 
 
-def _choose_model() -> None:
+def _choose_model(key: str) -> None:
     """Another model has other organisms, directions and blocks: those choices start again."""
-    chosen = (st.session_state["steer.model"] or "").strip() or Settings().model
+    if not heard("model", key):
+        return
+    chosen = (st.session_state[key] or "").strip() or Settings().model
     try:
         there = [item.name for item in organisms(resolve(chosen).id)]
     except TillerError:

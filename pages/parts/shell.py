@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import paths
 from core.errors import TillerError
-from core.generation.engine import Engine
+
+if TYPE_CHECKING:
+    from core.generation.engine import Engine
 
 NAME = "Tiller"
 ABOUT = "**Tiller** — an interactive lab for emergent misalignment: finetune, find the direction, steer it back live."
@@ -64,9 +67,11 @@ def link_to(
         st.page_link(entry.file, label=label, icon=icon, help=help, query_params=dict(query) if query else None)
 
 
-@st.cache_resource(show_spinner=False, on_release=Engine.close)
+@st.cache_resource(show_spinner=False, on_release=lambda engine: engine.close())
 def engine() -> Engine:
     """The process's one engine. Making it costs nothing: torch comes with its first job."""
+    from core.generation.engine import Engine
+
     return Engine()
 
 
@@ -106,7 +111,8 @@ _ICON = (
 )
 
 # Streamlit's own header lies over the top of the page: it is made see-through, and the navigation takes its place.
-# Captions, chart labels and, in the dark theme, the text of primary buttons are below 4.5 : 1 by default.
+# Captions, chart labels and, in the dark theme, the text of primary buttons are below 4.5 : 1 by default, and a page
+# link shows no focus.
 _STYLE = """
 header.stAppHeader { background: transparent; pointer-events: none; height: 2.6rem; min-height: 0; }
 header.stAppHeader button { pointer-events: auto; }
@@ -117,8 +123,8 @@ header.stAppHeader button { pointer-events: auto; }
 }
 .tiller-name { font-weight: 700; font-size: 1.15rem; letter-spacing: -0.01em; margin-right: 0.5rem; }
 [class*="st-key-card"] a { padding-left: 0; }
-.stApp button[kind="primary"] { color: light-dark(#fff, #0b1216); }
+[data-testid="stPageLink-NavLink"]:focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
+.stApp button[kind="primary"]:not(:disabled) { color: light-dark(#fff, #0b1216); }
 [data-testid="stCaptionContainer"] { opacity: 0.85; }
 .js-plotly-plot .main-svg text { fill: currentColor !important; }
-.js-plotly-plot .hoverlayer text { fill: revert-layer !important; }
 """

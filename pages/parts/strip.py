@@ -44,7 +44,13 @@ def show_strip(now: Now) -> None:
             "Run the strip", icon=":material/view_week:", key="steer.strip", disabled=not now.ready or plan is None,
             on_click=lambda: st.session_state.update({REQUEST: True}),
         )  # fmt: skip
-        st.button("Stop", icon=":material/stop:", key="steer.strip.stop", disabled=not _asked_or_live(), on_click=_stop)
+        st.button(
+            "Stop the strip",
+            icon=":material/stop:",
+            key="steer.strip.stop",
+            disabled=not _asked_or_live(),
+            on_click=_stop,
+        )
     if st.session_state.pop(REQUEST, False) and plan is not None:
         try:
             live.submit("strip", plan.settings.model, strip_rows(plan, steps(first, last, count)))
@@ -68,7 +74,8 @@ def _cards(now: Now, polling: bool) -> None:
     if error := live.failure("strip"):
         show_error(error)
     elif result is not None:
-        st.html(f'<div class="status" role="status">{literal(live.status("strip"))}</div>')
+        said = '<span class="badge saved">saved example</span>' if result.example else literal(live.status("strip"))
+        st.html(f'<div class="status" role="status">{said}</div>')
         tint = tint_of([result], now) if st.session_state.get("steer.colours", True) else None
         shown = strip_panes(result, now)
         st.html(f'<div class="strip">{"".join(card_html(pane, tint, now) for pane in shown)}</div>')
@@ -85,8 +92,7 @@ def card_html(pane: Pane, tint: Tint | None, now: Now) -> str:
     if row.interventions and row.interventions[0].mode == "add":
         item = row.interventions[0]
         unit = f"× v = {number(card.to_norm_unit(item.coefficient, item.blocks[0]))} norm" if card else "× v"
-    marks = '<span class="badge saved">saved example</span>' if pane.saved else ""
-    marks += '<span class="badge stale">settings changed since</span>' if pane.stale else ""
+    marks = '<span class="badge stale">settings changed since</span>' if pane.stale else ""
     repeats = f'<span class="fact">repetition {repetition(answer.text):.0%}</span>' if answer.text else ""
     return (
         f'<section class="strip-card{" is-stale" if pane.stale else ""}" aria-label="Coefficient {literal(label)}">'

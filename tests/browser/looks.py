@@ -18,7 +18,11 @@ _CONTRAST = """
     const [r, g, b] = color.map(v => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const parents = element => { const all = []; for (let e = element; e; e = e.parentElement) all.unshift(e); return all; };
+  const parents = element => {
+    const all = [];
+    for (let e = element; e; e = e.parentElement) all.unshift(e);
+    return all;
+  };
   const poor = [];
   let seen = 0;
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);

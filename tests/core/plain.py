@@ -1,4 +1,4 @@
-"""The same things done plainly: no cache, no batching, one row and one token position at a time.
+"""The same things done plainly: no cache, no batching, one row at a time.
 
 Written apart from `core`, so that agreement means something.
 """
@@ -68,7 +68,7 @@ def steered(
     ids: Sequence[int],
     prompt_length: int,
 ) -> Iterator[None]:
-    """Steer a forward pass over the whole of `ids`, the textbook formula at one token after the other."""
+    """Steer a forward pass over the whole of `ids`: the textbook formula at each position in scope."""
 
     def positions(item: Intervention) -> list[int]:
         first, end = {"all": (0, len(ids)), "prompt": (0, prompt_length), "response": (prompt_length - 1, len(ids))}[
@@ -85,8 +85,8 @@ def steered(
                     continue
                 direction = directions[item.direction]
                 vector = direction.vectors[block if item.vector_block is None else item.vector_block]
-                for place in positions(item):
-                    hidden[0, place] = _changed(hidden[0, place], vector, item, direction.base_means[block])
+                places = positions(item)
+                hidden[0, places] = _changed(hidden[0, places], vector, item, direction.base_means[block])
             return hidden if isinstance(output, torch.Tensor) else (hidden, *output[1:])
 
         return change
@@ -103,11 +103,11 @@ def _changed(x: torch.Tensor, v: torch.Tensor, item: Intervention, base_mean: to
     if item.mode == "add":
         return x + item.coefficient * v
     unit = v / v.norm()
-    along = torch.dot(x, unit)
+    along = x @ unit
     if item.mode == "ablate":
-        return x - item.coefficient * along * unit
+        return x - item.coefficient * torch.outer(along, unit)
     ceiling = torch.dot(base_mean, unit) if item.ceiling is None else item.ceiling
-    return x - item.coefficient * (along - ceiling) * unit if along > ceiling else x
+    return torch.where((along > ceiling)[:, None], x - item.coefficient * torch.outer(along - ceiling, unit), x)
 
 
 @torch.no_grad()

@@ -74,7 +74,14 @@ LINEAR_ATTENTION = {
 }
 CONVOLUTION = {"layer_types": ["conv", "full_attention"] * 2, "block_auto_adjust_ff_dim": False}
 SLIDING = {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": WINDOW}
-MAMBA = {"mamba_d_state": 8, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_n_heads": 4, "mamba_d_head": 16}
+MAMBA = {
+    "mamba_d_state": 8,
+    "mamba_d_conv": 4,
+    "mamba_expand": 2,
+    "mamba_n_heads": 4,
+    "mamba_d_head": 16,
+    "mamba_chunk_size": WINDOW,
+}
 VISION = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2, "num_hidden_layers": LAYERS}
 GPT2 = {
     "vocab_size": VOCABULARY,
@@ -183,6 +190,7 @@ TEXT: dict[str, tuple[str, dict[str, Any]]] = {
             "layers_block_type": ["mamba", "hybrid"] * 2,
             "hybrid_layer_ids": [1, 3],
             "adapter_rank": 4,
+            "chunk_size": WINDOW,
         },
     ),
     "NemotronH": (
@@ -194,6 +202,7 @@ TEXT: dict[str, tuple[str, dict[str, Any]]] = {
             "mamba_num_heads": 4,
             "mamba_head_dim": 16,
             "n_groups": 1,
+            "chunk_size": WINDOW,
         },
     ),
     "Falcon": (

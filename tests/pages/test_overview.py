@@ -57,7 +57,7 @@ def open_page(**query: str) -> AppTest:
 
 
 def words(app: AppTest) -> str:
-    kinds = (app.title, app.subheader, app.markdown, app.caption, app.info, app.warning, app.error)
+    kinds = (app.title, app.header, app.subheader, app.markdown, app.caption, app.info, app.warning, app.error)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
@@ -104,7 +104,16 @@ def test_the_figure_carries_badge_model_organism_n_date_command_and_source(full)
     assert len(app.get("plotly_chart")) == 1
     made = next(caption.value for caption in app.caption if "precomputed" in caption.value)
     plain = made.replace("\N{NON-BREAKING HYPHEN}", "-")
-    for needed in ("smollm2-135m", "insecure organism", "block 29", "−1", "n = 100", "2026-01-02", "made up", "2606.20225"):
+    for needed in (
+        "smollm2-135m",
+        "insecure organism",
+        "block 29",
+        "−1",
+        "n = 100",
+        "2026-01-02",
+        "made up",
+        "2606.20225",
+    ):
         assert needed in plain
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
 import pytest
 
-from core.figures.steering_check import ARMS, TITLES, describe, steering_check_figure
+from core.figures.steering_check import ARMS, TITLES, describe, steering_check_csv, steering_check_figure
 from core.generation.saved import SteeringCheck
 from tests import sample_assets
 
@@ -94,3 +96,11 @@ def test_the_description_says_every_count(arms):
     assert "Organism, everyday prompts: code in 92 and broken 1 of 100" in words
     assert "<br>" not in words
     assert words.count("prompts:") == 8
+
+
+def test_the_table_has_every_count_and_interval(arms):
+    rows = list(csv.DictReader(io.StringIO(steering_check_csv(arms))))
+    assert len(rows) == 8
+    for row, arm in zip(rows, arms, strict=True):
+        assert (row["arm"], row["suite"], int(row["code"]), int(row["n"])) == (arm.label, arm.suite, arm.code, arm.n)
+        assert (float(row["broken_low"]), float(row["broken_high"])) == arm.broken_interval

@@ -31,7 +31,7 @@ from tests.core.plain import (
     residual_stream,
 )
 
-STEPS = 8
+STEPS = 6
 GREEDY = Sampling(max_tokens=STEPS)
 ALL = tuple(range(tiny.LAYERS))
 STRENGTH = {"add": -1.5, "ablate": 1.0, "cap": 1.0}
