@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -253,7 +254,7 @@ def generate(
     )
     chats = None if prompts is None else read_prompts(prompts)
     for result in runner.compare(settings, coefficient, unit, chats, batch, device):
-        _show(result, json_ or chats is not None, lambda result=result: _panes(result))
+        _show(result, json_ or chats is not None, partial(_panes, result))
 
 
 def _panes(result: dict[str, Any]) -> str:

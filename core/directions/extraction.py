@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from core import paths
 from core.activations.capture import Pooling
@@ -49,8 +49,11 @@ def extract(
     chats = suites.prompts(prompts)
     loaded = load(spec, device)
     adapters = [load_adapter(loaded, item.folder, item.name) for item in found]
-    make = content_contrast if contrast == "content" else model_contrast
-    direction = make(loaded, *adapters, chats, pooling=pooling, progress=report)  # type: ignore[arg-type]
+    chosen = cast(Pooling, pooling)
+    if contrast == "content":
+        direction = content_contrast(loaded, adapters[0], adapters[1], chats, chosen, report)
+    else:
+        direction = model_contrast(loaded, adapters[0], chats, chosen, report)
     stem = "-".join([*names, contrast, *([pooling] if pooling != "last_prompt" else [])])
     if root is None:
         stem += f"-{direction.id[:8]}"
