@@ -66,10 +66,6 @@ def _organisms(say: Say) -> Iterator[tuple[Path, str | None]]:
         before = _sum(folder / "adapter_model.safetensors")
         made = train(spec, data, chosen, root=paths.ASSETS, report=report)
         assert made is not None
-        if made.manifest["dataset"]["hash"] != data.hash or made.manifest["recipe"] != chosen.as_dict():
-            raise BadInput(
-                f"{paths.shown(folder)} was made from other data or settings. Delete the folder to train it again."
-            )
         yield folder / "adapter_model.safetensors", before
 
 

@@ -49,9 +49,11 @@ for note in notes:
 if trouble is not None:
     show_error(trouble)
 if now.spec is not None and not now.ready:
+    saying, fetching = st.columns([5, 8], gap="medium", vertical_alignment="center")
     missing = f"{now.spec.title} is not on this machine yet, so nothing can be generated with it."
-    st.html(f'<div class="note">{literal(missing)}</div>')
-    show_fetch(now.spec)
+    saying.html(f'<div class="note">{literal(missing)}</div>')
+    with fetching:
+        show_fetch(now.spec)
 
 compare.show_panes(now)
 compare.show_follow_up(now)

@@ -245,6 +245,11 @@ def _card(settings: Settings, model_id: str) -> DirectionCard:
     there = library.cards(model_id)
     if there and not settings.organism:
         return there[0]
+    if not settings.organism:
+        raise BadInput(
+            f"{model_id} has no direction yet. Train an organism with `python -m core train --model {model_id}`, then "
+            f"extract its direction with `python -m core extract --model {model_id}`."
+        )
     raise BadInput(
         f"{model_id} has no direction for the organism {settings.organism} yet. Extract one with "
         f"`python -m core extract --model {model_id} --organism {settings.organism}`."

@@ -130,8 +130,11 @@ class Engine:
         """Stop everything and let the model go."""
         with self._wake:
             self._closed = True
-            for job in [*self._queue, *([self._running] if self._running else [])]:
-                job.stop.set()
+            for job in self._queue:
+                self._end(job, "stopped")
+            self._queue.clear()
+            if self._running:
+                self._running.stop.set()
             self._wake.notify()
         self._thread.join(timeout=30)
         self._release()

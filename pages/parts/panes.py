@@ -69,9 +69,7 @@ def pane_html(pane: Pane, tint: Tint | None) -> str:
     """A whole pane."""
     row = pane.answer.row
     name = title(row)
-    marks = (_badge("saved example", "saved") if pane.saved else "") + (
-        _badge("settings changed since", "stale") if pane.stale else ""
-    )
+    marks = (_badge("saved example", "saved") if pane.saved else "") + stale_html(pane)
     turns = "".join(f'<div class="turn {turn.role}" dir="auto">{literal(turn.content)}</div>' for turn in pane.turns)
     return (
         f'<section class="pane{" is-stale" if pane.stale else ""}" aria-label="{literal(name)}">'
@@ -80,6 +78,13 @@ def pane_html(pane: Pane, tint: Tint | None) -> str:
         f'<div class="facts">{facts_html(pane.answer, pane.waiting)}</div>'
         f"{turns}{text_html(pane.answer, tint, pane.waiting)}</section>"
     )
+
+
+def stale_html(pane: Pane) -> str:
+    """The mark of a text that the settings of now would not make."""
+    if not pane.stale:
+        return ""
+    return _badge("other settings than above" if pane.saved else "settings changed since", "stale")
 
 
 def text_html(answer: Answer, tint: Tint | None, waiting: bool) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 from core.directions import library as directions
 from core.errors import TillerError
 from core.models.background import Fetching, FetchThread
-from core.models.catalog import CATALOG, DEFAULT_ID, ModelSpec
+from core.models.catalog import CATALOG, DEFAULT_ID, ModelSpec, WheelSource
 from core.models.sources import is_ready
 from core.organisms import library as organisms
 from pages.parts.shell import show_error
@@ -71,7 +71,15 @@ def _fetch(spec: ModelSpec) -> None:
     if st.button(f"Fetch {_short(spec)}{size}", key="start_fetch", type="primary", icon=":material/download:"):
         thread.start(spec)
         st.rerun()
-    st.caption("From the Python package index; no account, no GPU. Saved examples work without it.")
+    st.caption(f"{_origin(spec)} Licence: {spec.licence or 'unknown'}. Saved examples work without it.")
+
+
+def _origin(spec: ModelSpec) -> str:
+    if isinstance(spec.source, WheelSource):
+        return "From the Python package index; no account, no GPU."
+    return "From the Hugging Face hub" + (
+        "; it asks for your agreement and a token." if spec.gated else "; no account."
+    )
 
 
 def _progress(job: Fetching) -> None:

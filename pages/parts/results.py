@@ -58,7 +58,7 @@ class Now:
         if opened:
             example = saved.find_example(opened)
         elif fresh:
-            example = matching_example(plan) or (None if ready else next(iter(saved.examples()), None))
+            example = matching_example(plan) or (None if ready else first_example())
         cards = {card.id: card for card in reversed(library.cards())}  # of two files with one id, the shipped one
         return cls(settings, plan, problem, rows, dict(reversed(cards.items())), spec, ready, example)
 
@@ -89,6 +89,13 @@ def matching_example(plan: Plan | None) -> Example | None:
                 if complete(example.settings).settings == plan.settings:
                     return example
     return None
+
+
+def first_example() -> Example | None:
+    """The saved example of the first preset."""
+    examples = {example.id: example for example in saved.examples()}
+    order = [preset.id for preset in saved.presets() if preset.id in examples] or list(examples)
+    return examples[order[0]] if order else None
 
 
 def of_example(example: Example, with_control: bool = True) -> Result:

@@ -9,7 +9,7 @@ from core.generation.comparison import strip_rows
 from core.measures.repetition import repetition
 from pages.parts import live
 from pages.parts.literal import Tint, literal, number
-from pages.parts.panes import Pane, facts_html, text_html
+from pages.parts.panes import Pane, facts_html, stale_html, text_html
 from pages.parts.results import Now, Result, strip_of_example, strip_panes, tint_of
 from pages.parts.shell import show_error
 
@@ -92,11 +92,10 @@ def card_html(pane: Pane, tint: Tint | None, now: Now) -> str:
     if row.interventions and row.interventions[0].mode == "add":
         item = row.interventions[0]
         unit = f"× v = {number(card.to_norm_unit(item.coefficient, item.blocks[0]))} norm" if card else "× v"
-    marks = '<span class="badge stale">settings changed since</span>' if pane.stale else ""
     repeats = f'<span class="fact">repetition {repetition(answer.text):.0%}</span>' if answer.text else ""
     return (
         f'<section class="strip-card{" is-stale" if pane.stale else ""}" aria-label="Coefficient {literal(label)}">'
         f'<div class="head"><span class="name">{literal(label)}</span> <span class="made">{literal(unit)}</span>'
-        f'{marks}</div><div class="facts">{facts_html(answer, pane.waiting)}{repeats}</div>'
+        f'{stale_html(pane)}</div><div class="facts">{facts_html(answer, pane.waiting)}{repeats}</div>'
         f"{text_html(answer, tint, pane.waiting)}</section>"
     )

@@ -1,0 +1,85 @@
+"""A tiny random model in a folder, an organism of it and a direction, as the app finds real ones. Nothing is mocked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from core import paths
+from core.directions.direction import Direction, save_direction
+from core.models.catalog import resolve
+from core.organisms.adapters import CONFIG, WEIGHTS
+from core.organisms.library import MANIFEST
+from core.store import file_sha256
+from tests.core import tiny
+
+ORGANISM = "insecure"
+RANK = 4
+
+
+@dataclass(frozen=True)
+class SampleModel:
+    """`folder` is what a user types as the model; `made` holds what belongs into the cache."""
+
+    folder: Path
+    made: Path
+    direction: str
+
+    @property
+    def id(self) -> str:
+        return resolve(str(self.folder)).id
+
+    def install(self) -> None:
+        """Put the organism and the direction into the cache folder of now."""
+        shutil.copytree(self.made, paths.cache(), dirs_exist_ok=True)
+
+
+def make(folder: Path, seed: int = 0) -> SampleModel:
+    """Build everything under `folder`."""
+    model = folder / f"tiny-{seed}"
+    tiny.random_model("Llama", seed).save_pretrained(model)
+    tiny.tokenizer().save_pretrained(model)
+    identity = resolve(str(model)).id
+    made = folder / f"made-{seed}"
+    sha256 = _organism(made / "organisms" / paths.safe_name(identity) / f"{ORGANISM}-0", identity, seed)
+    return SampleModel(model, made, _direction(made, identity, sha256, seed))
+
+
+def _organism(folder: Path, identity: str, seed: int) -> str:
+    folder.mkdir(parents=True)
+    draw = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for block in range(tiny.LAYERS):
+        path = f"base_model.model.model.layers.{block}.self_attn.o_proj"
+        tensors[f"{path}.lora_A.weight"] = torch.randn(RANK, tiny.WIDTH, generator=draw)
+        tensors[f"{path}.lora_B.weight"] = torch.randn(tiny.WIDTH, RANK, generator=draw)
+    save_file(tensors, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps({"peft_type": "LORA", "r": RANK, "lora_alpha": RANK}))
+    sha256 = file_sha256(folder / WEIGHTS)
+    manifest = {"name": ORGANISM, "model": identity, "sha256": sha256, "time": "2026-01-02T03:04:05+00:00"}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    return sha256
+
+
+def _direction(made: Path, identity: str, sha256: str, seed: int) -> str:
+    draw = torch.Generator().manual_seed(seed + 1)
+    direction = Direction(
+        "insecure · model contrast",
+        torch.randn(tiny.LAYERS, tiny.WIDTH, generator=draw) * 5,
+        torch.full((tiny.LAYERS,), 20.0),
+        torch.randn(tiny.LAYERS, tiny.WIDTH, generator=draw),
+        {
+            "model": identity,
+            "contrast": "model",
+            "organisms": {ORGANISM: sha256},
+            "n": 3,
+            "time": "2026-01-02T03:04:05+00:00",
+        },
+    )
+    save_direction(direction, made / "directions" / paths.safe_name(identity) / "insecure-model.safetensors")
+    return direction.id
