@@ -35,18 +35,17 @@ Widget = Callable[..., Any]
 
 
 def fresh_key(name: str, shown: Any) -> str:
-    """The key of a widget that is to show `shown`: the old one while it does, else a new one.
+    """The key of a widget that is to show `shown`: the old one while it does, else a new one that starts with it.
 
     Writing another value into a living widget would race with its browser, which goes on sending the old value
-    until it has heard of the new one; that echo would look like the user's own change.
+    until it has heard of the new one; that echo would look like the user's own change. And a value that is set
+    once can be lost when two runs follow each other fast; what a widget starts with cannot.
     """
     place = f"steer_version_{name}"
     key = f"steer.{name}.{st.session_state.setdefault(place, 0)}"
     if key in st.session_state and st.session_state[key] != shown:
         st.session_state[place] += 1
         key = f"steer.{name}.{st.session_state[place]}"
-    if key not in st.session_state:
-        st.session_state[key] = shown
     return key
 
 
@@ -62,6 +61,7 @@ def bound(
     shown: Any,
     *arguments: Any,
     name: str | None = None,
+    start: str = "value",
     convert: Callable[[Any], Any] = lambda value: value,
     **options: Any,
 ) -> None:
@@ -69,11 +69,16 @@ def bound(
 
     Args:
         name: of the widget, where one setting has several.
+        start: the widget's argument for what it starts with; for `index`, the first argument holds the options.
         convert: the widget's value to the setting's.
     """
     name = name or field
     key = fresh_key(name, shown)
-    widget(label, *arguments, key=key, on_change=_took, args=(name, key, field, convert), **options)
+    first = shown
+    if start == "index":
+        first = arguments[0].index(shown) if shown in arguments[0] else None
+    callback = {"on_change": _took, "args": (name, key, field, convert)}
+    widget(label, *arguments, key=key, **{start: first}, **callback, **options)
 
 
 def _took(name: str, key: str, field: str, convert: Callable[[Any], Any]) -> None:
@@ -85,11 +90,12 @@ def show_start(shown_example: str | None) -> None:
     """Saved examples and presets: choosing one sets everything."""
     titles = {f"example {item.id}": f"{item.title} · saved answers" for item in saved.examples()}
     titles |= {f"preset {item.id}": f"{item.title} · settings, to run live" for item in saved.presets()}
-    key = fresh_key("start", f"example {shown_example}" if shown_example else None)
+    shown = f"example {shown_example}" if shown_example else None
+    key = fresh_key("start", shown)
     st.selectbox(
         "Saved examples and presets",
         list(titles),
-        index=None,
+        index=list(titles).index(shown) if shown in titles else None,
         format_func=lambda choice: titles.get(choice, choice),
         key=key,
         on_change=_start,
@@ -115,7 +121,14 @@ def show_mode(settings: Settings) -> None:
     """add, ablate or cap; the strength starts again at the mode's usual one."""
     key = fresh_key("mode", settings.mode)
     st.segmented_control(
-        "Mode", MODES, key=key, required=True, on_change=_choose_mode, args=(key,), label_visibility="collapsed"
+        "Mode",
+        MODES,
+        default=settings.mode,
+        key=key,
+        required=True,
+        on_change=_choose_mode,
+        args=(key,),
+        label_visibility="collapsed",
     )
 
 
@@ -168,4 +181,4 @@ def show_block(plan: Plan) -> None:
     bound(sliding.slider, "Block", "block", plan.block, 0, max(1, last), name="block_slide", help=BLOCK_HELP)
     bound(typing.number_input, "block", "block", plan.block, 0, last)
     end = plan.settings.last_block
-    bound(ending.number_input, "to block", "last_block", end, 0, last, value=None, placeholder="same")
+    bound(ending.number_input, "to block", "last_block", end, 0, last, placeholder="same")

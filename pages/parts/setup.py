@@ -35,6 +35,7 @@ CONTROL_HELP = (
     "**orthogonal**: random with its component along the direction removed."
 )
 MODEL_HELP = "Choose one, or type a folder on this computer or `owner/name` of the Hugging Face hub."
+ORGANISM_HELP = "A base model plus a LoRA adapter trained on a narrow dataset."
 DIRECTION_HELP = "One vector per block. By default the model contrast of exactly this organism, found by its hash."
 # setting, label, least, most, step, help
 NUMBERS: tuple[tuple[str, str, Any, Any, Any, str], ...] = (
@@ -73,7 +74,7 @@ def show_setup(now: Now) -> None:
         except TillerError:
             pass  # the page says what is wrong, once
     bound(
-        st.segmented_control, "Steer with", "control", settings.control or ITSELF, list(CONTROLS),
+        st.segmented_control, "Steer with", "control", settings.control or ITSELF, list(CONTROLS), start="default",
         format_func=lambda key: CONTROLS[key], required=True, help=CONTROL_HELP,
         convert=lambda value: None if value == ITSELF else value,
     )  # fmt: skip
@@ -88,6 +89,7 @@ def _model(settings: Settings) -> None:
     st.selectbox(
         "Model",
         list(names),
+        index=list(names).index(settings.model),
         format_func=lambda choice: names.get(choice, choice),
         key=key,
         on_change=_choose_model,
@@ -120,8 +122,8 @@ def _organism(settings: Settings, model: str) -> None:
     chosen = settings.organism or NOTHING
     names.setdefault(chosen, chosen)
     bound(
-        st.selectbox, "Organism", "organism", chosen, list(names), format_func=lambda key: names.get(key, key),
-        help="A base model plus a LoRA adapter trained on a narrow dataset.",
+        st.selectbox, "Organism", "organism", chosen, list(names), start="index",
+        format_func=lambda key: names.get(key, key), help=ORGANISM_HELP,
         convert=lambda value: None if value == NOTHING else value,
     )  # fmt: skip
 
@@ -135,7 +137,7 @@ def _direction(now: Now, model: str) -> None:
     names = {key: describe(card, key == own) for key, card in found.items()}
     chosen = now.plan.card.id if now.plan else now.settings.direction
     bound(
-        st.selectbox, "Direction", "direction", chosen if chosen in found else None, list(names), index=None,
+        st.selectbox, "Direction", "direction", chosen if chosen in found else None, list(names), start="index",
         format_func=lambda key: names.get(key, key), placeholder="Choose a direction", help=DIRECTION_HELP,
         convert=lambda value: None if value == own else value,
     )  # fmt: skip
@@ -156,7 +158,9 @@ def describe(card: DirectionCard, own: bool = False) -> str:
 def show_writing(settings: Settings) -> None:
     """Scope, special tokens and sampling."""
     scopes = ("response", "prompt", "all")
-    bound(st.segmented_control, "Scope", "scope", settings.scope, scopes, required=True, help=SCOPE_HELP)
+    bound(
+        st.segmented_control, "Scope", "scope", settings.scope, scopes, start="default", required=True, help=SCOPE_HELP
+    )
     bound(
         st.toggle, "Steer special tokens too", "special_tokens", settings.special_tokens,
         help="Turn markers and the like. Off leaves them unchanged.",

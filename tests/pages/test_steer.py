@@ -289,9 +289,7 @@ def test_slider_and_numbers_are_one_setting():
     widget(app, "slider", "Block").set_value(20)
     run(app)
     assert widget(app, "number_input", "block").value == 20
-    assert widget(app, "number_input", "norm unit").value == round(
-        card.to_norm_unit(settings(app).coefficient, 20), 4
-    )
+    assert widget(app, "number_input", "norm unit").value == round(card.to_norm_unit(settings(app).coefficient, 20), 4)
 
 
 def test_another_mode_has_a_share_in_place_of_a_coefficient():
