@@ -10,14 +10,13 @@ from core.errors import TillerError
 from pages.parts import compare, controls, links, setup, strip, table
 from pages.parts.literal import literal
 from pages.parts.ready import show_fetch
-from pages.parts.results import Now
 from pages.parts.shell import bootstrap, show_error
 
 bootstrap("Steer", "Steer")
 st.html(Path(__file__).parent / "parts" / "steer.css")
 
 notes = links.follow_link()
-now = Now.of(links.settings(), st.session_state.get(links.EXAMPLE), compare.is_fresh())
+now = compare.now_shown()
 trouble: TillerError | None = now.problem
 try:
     compare.carry_out(now)

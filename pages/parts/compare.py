@@ -13,7 +13,8 @@ from pages.parts.panes import legend_html, pane_html
 from pages.parts.results import Now, Result, follow_up, of_example, panes, provenance, tint_of
 from pages.parts.shell import show_error
 
-REQUEST, WITH_CONTROL, BEGUN, COLOURS = "steer_request", "steer_with_control", "steer_begun", "steer.colours"
+REQUEST, WITH_CONTROL, COLOURS = "steer_request", "steer_with_control", "steer.colours"
+BEGUN, UNASKED = "steer_begun", "steer_unasked_example"
 
 
 def ask(what: str) -> None:
@@ -24,6 +25,14 @@ def ask(what: str) -> None:
 def is_fresh() -> bool:
     """Whether this session has neither generated nor emptied the panes."""
     return live.job("panes") is None and not st.session_state.get(BEGUN)
+
+
+def now_shown() -> Now:
+    """What the session's settings mean, and which saved example to show."""
+    kept = st.session_state.get(UNASKED)
+    now = Now.of(links.settings(), st.session_state.get(links.EXAMPLE), is_fresh(), kept)
+    st.session_state[UNASKED] = now.example.id if now.example and is_fresh() else kept
+    return now
 
 
 def shown_example(now: Now) -> str | None:
@@ -103,19 +112,18 @@ def show_buttons(now: Now) -> None:
 
 def show_panes(now: Now) -> None:
     """Status, legend and panes; polls only while something is being made or loaded."""
+    every = _pace(now)
+    st.fragment(_panes, run_every=every)(now, every)
+
+
+def _pace(now: Now) -> float | None:
     cold = now.spec is not None and now.ready and live.is_cold(now.spec.id)
-    every = live.POLL_SECONDS if _writing() else 1.0 if cold or live.is_live("warm") else None
-    st.fragment(_panes, run_every=every)(now, every is not None, cold)
+    return live.pace("panes", "control") or (live.WARMING if cold else None)
 
 
-def _writing() -> bool:
-    return live.is_live("panes") or live.is_live("control")
-
-
-def _panes(now: Now, polling: bool, cold: bool) -> None:
-    if cold and now.spec is not None and live.is_cold(now.spec.id):
-        live.warm(now.spec.id)
-    cold = cold and now.spec is not None and live.is_cold(now.spec.id)
+def _panes(now: Now, every: float | None) -> None:
+    if now.spec is not None and now.ready and live.is_cold(now.spec.id):
+        live.warm(now.settings.model)
     found = results(now)
     if not found and now.plan is not None:
         empty = tuple(Answer(row) for label, row in now.rows.items() if label != "random")
@@ -139,8 +147,8 @@ def _panes(now: Now, polling: bool, cold: bool) -> None:
     if now.example and shown_example(now):
         said = " · ".join(text for text in (provenance(now.example), live.warming()) if text)
         st.html(f'<div class="made">{literal(said)}</div>')
-    if polling and not (cold or _writing() or live.is_live("warm")):
-        st.rerun()
+    if _pace(now) != every:
+        st.rerun()  # begun, got under way, or ended: the whole page follows
 
 
 def _status(now: Now) -> str:

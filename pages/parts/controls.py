@@ -12,6 +12,7 @@ from core.generation import saved
 from core.generation.comparison import Plan, Settings
 from core.steering.interventions import COEFFICIENT_LIMIT, MODES
 from pages.parts import links, live
+from pages.parts.results import examples_in_order
 
 REACH = 3.0
 LINE = [5.0, 1.6, 1.6]
@@ -88,8 +89,10 @@ def _took(name: str, key: str, field: str, convert: Callable[[Any], Any]) -> Non
 
 def show_start(shown_example: str | None) -> None:
     """Saved examples and presets: choosing one sets everything."""
-    titles = {f"example {item.id}": f"{item.title} · saved answers" for item in saved.examples()}
-    titles |= {f"preset {item.id}": f"{item.title} · settings, to run live" for item in saved.presets()}
+    examples = examples_in_order()
+    with_answers = {item.id for item in examples}
+    titles = {f"example {item.id}": f"{item.title} · saved answers" for item in examples}
+    titles |= {f"preset {item.id}": item.title for item in saved.presets() if item.id not in with_answers}
     shown = f"example {shown_example}" if shown_example else None
     key = fresh_key("start", shown)
     st.selectbox(
@@ -143,7 +146,8 @@ def show_strength(plan: Plan) -> None:
     sliding, raw, norm = _line("steer-strength")
     if plan.settings.mode != "add":
         share: dict[str, Any] = {"min_value": 0.0, "max_value": 1.0, "step": 0.05}
-        bound(sliding.slider, "Share α", "coefficient", value, name="share", help=SHARE_HELP, **share)
+        about = f"{MODE_HELP}\n\n{SHARE_HELP}"
+        bound(sliding.slider, "Share α", "coefficient", value, name="share", help=about, **share)
         bound(raw.number_input, "share", "coefficient", value, name="share_typed", **share)
         return
     reached = max(-REACH, min(REACH, value))
@@ -151,7 +155,7 @@ def show_strength(plan: Plan) -> None:
     numbers: dict[str, Any] = {"step": 0.05, "format": "%.3f"}
     bound(
         sliding.slider, "Coefficient", "coefficient", reached, -REACH, REACH, step=0.05, name="slide",
-        help=COEFFICIENT_HELP,
+        help=f"{MODE_HELP}\n\n{COEFFICIENT_HELP}",
     )  # fmt: skip
     bound(raw.number_input, "raw, × v", "coefficient", value, *limits, name="raw", **numbers)
     fraction = round(plan.card.to_norm_unit(value, plan.block), 4)

@@ -61,7 +61,7 @@ def follow_link() -> Sequence[str]:
     given = st.query_params.to_dict()
     if _is_news(given):
         chosen, example, notes = read_link(given)
-        if example is not None and example != st.session_state.get(EXAMPLE):
+        if "preset" in given or (example is not None and example != st.session_state.get(EXAMPLE)):
             forget_results()
         st.session_state.update({SETTINGS: chosen, EXAMPLE: example, NOTES: notes, SEEN: given})
     return st.session_state.get(NOTES, ())

@@ -10,11 +10,12 @@ import streamlit as st
 from core.errors import TillerError
 from core.generation.engine import Job
 from core.generation.rows import Row
+from core.models.catalog import resolve
 from pages.parts.shell import engine
 
 Kind = Literal["panes", "control", "strip", "warm"]
 KINDS: tuple[Kind, ...] = ("panes", "control", "strip")
-POLL_SECONDS = 0.2
+FIRST_TOKEN, WRITING, WAITING, WARMING = 0.15, 0.3, 0.5, 1.0  # seconds between polls
 
 
 class _Jobs(list[Job]):
@@ -36,8 +37,7 @@ def job(kind: Kind) -> Job | None:
 
 
 def is_live(kind: Kind) -> bool:
-    found = job(kind)
-    return found is not None and not found.over
+    return _live(kind) is not None
 
 
 def submit(kind: Kind, model: str, rows: Sequence[Row]) -> None:
@@ -63,6 +63,31 @@ def forget(kind: Kind) -> None:
     st.session_state.pop(f"steer_job_{kind}", None)
 
 
+def pace(*kinds: Kind) -> float | None:
+    """Seconds between two looks at the session's jobs; None while there is nothing to look at.
+
+    Each look takes time from the model, so it is only frequent while the first token is due.
+    """
+    found = [job for kind in kinds if (job := _live(kind)) is not None]
+    if any(job.first_token for job in found):
+        return WRITING
+    if found:
+        return WAITING if all(map(_waits, found)) else FIRST_TOKEN
+    return WARMING if is_live("warm") else None
+
+
+def _live(kind: Kind) -> Job | None:
+    found = job(kind)
+    return found if found is not None and not found.over else None
+
+
+def _waits(job: Job) -> bool:
+    """Whether a job waits for others, or for its model to be loaded."""
+    if job.state == "queued":
+        return engine().position(job) > 0
+    return job.state == "loading" and engine().model != resolve(job.model).id
+
+
 def is_cold(model: str) -> bool:
     """Whether this session should have the model loaded in the background: once, where it is not in memory."""
     return "steer_job_warm" not in st.session_state and engine().model != model
@@ -82,6 +107,8 @@ def status(kind: Kind) -> str:
         return ""
     if found.state == "queued":
         before = engine().position(found)
+        if not before:
+            return "Starting"
         return f"Waiting in the queue: {before} {'job' if before == 1 else 'jobs'} before this one"
     if found.state == "loading":
         return found.message or "Starting"

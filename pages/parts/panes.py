@@ -44,7 +44,7 @@ def title(row: Row) -> str:
 
 def made_by(model: str, row: Row, card: DirectionCard | None) -> str:
     """Exactly what made an answer, in one line."""
-    parts = [model if row.adapter == BASE else f"{model} + {row.adapter}"]
+    parts = [f"{model}, no organism" if row.adapter == BASE else f"{model} + {row.adapter}"]
     for item in row.interventions:
         parts += [strength(item, card), _blocks(item.blocks), _direction(item, card)]
         parts.append(f"scope {item.scope}" + ("" if item.special_tokens else " without special tokens"))

@@ -39,12 +39,13 @@ class Now:
     example: Example | None
 
     @classmethod
-    def of(cls, settings: Settings, opened: str | None = None, fresh: bool = False) -> Now:
+    def of(cls, settings: Settings, opened: str | None = None, fresh: bool = False, kept: str | None = None) -> Now:
         """Work out what `settings` mean.
 
         Args:
             opened: id of the saved example that the user has opened.
             fresh: nothing was opened or generated yet, so an example that fits may be shown unasked.
+            kept: id of the one that was shown so before; it stays where none fits, marked as such.
         """
         plan, problem, rows, spec = None, None, {}, None
         try:
@@ -56,9 +57,9 @@ class Now:
         ready = spec is not None and is_ready(spec)
         example = None
         if opened:
-            example = saved.find_example(opened)
+            example = _named_example(opened)
         elif fresh:
-            example = matching_example(plan) or (None if ready else first_example())
+            example = matching_example(plan) or _named_example(kept) or (None if ready else first_example())
         cards = {card.id: card for card in reversed(library.cards())}  # of two files with one id, the shipped one
         return cls(settings, plan, problem, rows, dict(reversed(cards.items())), spec, ready, example)
 
@@ -92,10 +93,18 @@ def matching_example(plan: Plan | None) -> Example | None:
 
 
 def first_example() -> Example | None:
-    """The saved example of the first preset."""
-    examples = {example.id: example for example in saved.examples()}
-    order = [preset.id for preset in saved.presets() if preset.id in examples] or list(examples)
-    return examples[order[0]] if order else None
+    """The saved example to begin with."""
+    return next(iter(examples_in_order()), None)
+
+
+def examples_in_order() -> list[Example]:
+    """All saved examples, in the order of the presets that they were made from."""
+    order = [preset.id for preset in saved.presets()]
+    return sorted(saved.examples(), key=lambda item: order.index(item.id) if item.id in order else len(order))
+
+
+def _named_example(identity: str | None) -> Example | None:
+    return next((example for example in saved.examples() if example.id == identity), None)
 
 
 def of_example(example: Example, with_control: bool = True) -> Result:

@@ -157,7 +157,7 @@ def describe(card: DirectionCard, own: bool = False) -> str:
 
 def show_writing(settings: Settings) -> None:
     """Scope, special tokens and sampling."""
-    scopes = ("response", "prompt", "all")
+    scopes = ("all", "prompt", "response")
     bound(
         st.segmented_control, "Scope", "scope", settings.scope, scopes, start="default", required=True, help=SCOPE_HELP
     )

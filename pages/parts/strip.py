@@ -57,7 +57,7 @@ def show_strip(now: Now) -> None:
         except TillerError as error:
             show_error(error)
     writing = live.is_live("strip")
-    st.fragment(_cards, run_every=2 * live.POLL_SECONDS if writing else None)(now, writing)
+    st.fragment(_cards, run_every=live.WAITING if writing else None)(now, writing)
 
 
 def _asked_or_live() -> bool:

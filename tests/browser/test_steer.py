@@ -263,7 +263,7 @@ def test_three_panes_are_written_to_the_end_while_one_looks_on(live_server, visi
     base, organism, steered = page.evaluate(TEXTS)
     assert len({base, organism, steered}) == 3
     assert len(set(grown)) > 2, "the text came at once, not as it was written"
-    assert page.locator(".cursor").count() == 0
+    assert page.locator(".pane .cursor").count() == 0
     with capsys.disabled():
         print(f"\nSteer: {status(page)}")
 
@@ -297,10 +297,10 @@ def test_leaving_and_coming_back_keeps_the_texts_and_two_browsers_stay_apart(liv
     page = settled(visit(live_server.url + "/Steer?max_tokens=12"))
     other = settled(visit(live_server.url + "/Steer?max_tokens=12&coefficient=2"))
     texts = generate(page)
-    page.get_by_role("link", name="Overview").press("Enter")
+    page.get_by_role("link", name="Overview").click()
     page.wait_for_selector("h1")
     page.get_by_role("link", name="Steer", exact=True).first.press("Enter")
     settled(page)
     assert page.evaluate(TEXTS) == texts and "max_tokens=12" in page.url
     assert "coefficient=2" in other.url and other.get_by_label("raw, × v").input_value() == "2.000"
-    assert other.locator(".cursor").count() == 0
+    assert other.locator(".pane .cursor").count() == 0

@@ -189,13 +189,27 @@ def test_hostile_text_in_an_example_stays_text(tmp_path, monkeypatch):
     assert literal(hostile) in panes(open_page(example="a"))[0]
 
 
-def test_a_preset_sets_everything():
+@pytest.mark.parametrize("identity", [item.id for item in saved.presets()])
+def test_a_preset_sets_everything(identity):
+    assert settings(open_page(preset=identity)) == saved.find_preset(identity).settings
+
+
+def test_a_preset_without_answers_is_in_the_list(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ASSETS", tmp_path)
+    write(tmp_path, "presets/a.json", sample_assets.preset("a", settings={"block": 3, "prompt": "Why?"}))
     app = open_page()
-    preset = list(saved.presets())[-1]
-    widget(app, "selectbox", "Saved examples and presets").set_value(f"preset {preset.id}")
+    widget(app, "selectbox", "Saved examples and presets").set_value("preset a")
     run(app)
-    assert settings(app) == preset.settings
-    assert settings(open_page(preset=preset.id)) == preset.settings
+    assert settings(app) == Settings(block=3, prompt="Why?")
+
+
+def test_an_example_shown_unasked_stays_and_is_marked_when_a_setting_changes():
+    app = open_page()
+    widget(app, "slider", "Coefficient").set_value(0.5)
+    run(app)
+    marked = ["other settings than above" in pane for pane in panes(app)]
+    assert marked == [False, False, True, True]
+    assert "example" not in app.query_params
 
 
 # links
@@ -319,6 +333,16 @@ def test_an_empty_prompt_is_refused_in_a_sentence(model):
 
 
 # live
+
+
+def test_opening_loads_the_model_in_the_background_once_and_only_after_the_first_paint(model):
+    app = open_live(model)
+    assert "steer_job_warm" not in app.session_state and shell.engine().model is None
+    finish(run(app), "warm")
+    assert shell.engine().model == model.id and job(app, "warm").error is None
+    warmed = app.session_state["steer_job_warm"]
+    assert run(app).session_state["steer_job_warm"] == warmed
+    assert "steer_job_warm" not in run(open_live(model)).session_state  # another session finds it in memory
 
 
 def test_opening_and_sliding_generate_nothing(model):
