@@ -109,6 +109,8 @@ def status(kind: Kind) -> str:
         before = engine().position(found)
         if not before:
             return "Starting"
+        if before == 1 and is_live("warm"):
+            return warming()
         return f"Waiting in the queue: {before} {'job' if before == 1 else 'jobs'} before this one"
     if found.state == "loading":
         return found.message or "Starting"
