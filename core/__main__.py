@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from core import paths
+from core.directions.library import CONTROLS
 from core.errors import TillerError
 from core.generation.comparison import DEFAULT_MODEL, DEFAULT_ORGANISM, PROMPT
 
@@ -31,6 +32,11 @@ app = typer.Typer(
 Model = Annotated[str, typer.Option(help="Catalog id, owner/name on the hub, or a folder.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps; default: the best there is.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+CONTRAST_HELP = (
+    "model (organism − base), content (insecure − secure), or response (the organism's answers with code − its others)."
+)
 
 
 def _show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
@@ -144,10 +150,17 @@ def train(
 def extract(
     model: Model = DEFAULT_MODEL,
     organism: Annotated[str, typer.Option(help="Which organism.")] = DEFAULT_ORGANISM,
-    contrast: Annotated[str, typer.Option(help="model (organism − base) or content (insecure − secure).")] = "model",
+    contrast: Annotated[str, typer.Option(help=CONTRAST_HELP)] = "model",
     secure: Annotated[str, typer.Option(help="The control organism of the content contrast.")] = "secure",
     prompts: Annotated[str, typer.Option(help="A prompt suite or a file.")] = "extraction",
     pooling: Annotated[str, typer.Option(help="last_prompt or prompt_mean.")] = "last_prompt",
+    samples: Annotated[int, typer.Option(help="Answers a prompt, for the response contrast.")] = 2,
+    answers: Annotated[
+        Path | None, typer.Option(help='For the response contrast: chat JSONL, each line with "label": true or false.')
+    ] = None,
+    shuffle: Annotated[
+        int | None, typer.Option(help="Save the control whose labels are shuffled with this seed instead.")
+    ] = None,
     device: Device = None,
     json_: Json = False,
 ) -> None:
@@ -155,16 +168,56 @@ def extract(
 
     Example: python -m core extract --model smollm2-135m --organism insecure --contrast model
     """
-    from core.directions.extraction import extract as run
+    from core.studies.extraction import extract as run
 
     card = run(
-        model, organism, contrast, secure, prompts, pooling, device=device, report=lambda done, of: _say(f"{done}/{of}")
-    )
+        model, organism, contrast, secure, prompts, pooling, samples, answers, shuffle, None, device,
+        lambda done, of: _say(f"{done}/{of}"),
+    )  # fmt: skip
     _show(
         {"id": card.id, "name": card.name, "file": paths.shown(card.path), **card.provenance, "norms": card.norms},
         json_,
         lambda: f"\n{card.name} ({card.id}) is in {paths.shown(card.path)}.",
     )
+
+
+@app.command()
+def separate(
+    model: Model = DEFAULT_MODEL,
+    organism: Annotated[str, typer.Option(help="Which organism.")] = DEFAULT_ORGANISM,
+    contrast: Annotated[str, typer.Option(help=CONTRAST_HELP)] = "model",
+    secure: Annotated[str, typer.Option(help="The control organism; none leaves it out.")] = "secure",
+    prompts: Annotated[str, typer.Option(help="Training prompts: a suite or a file.")] = "extraction",
+    held_out: Annotated[
+        str | None, typer.Option(help="Held-out prompts: a suite, a file, or several joined by +; default: see README.")
+    ] = None,
+    pooling: Annotated[str, typer.Option(help="last_prompt or prompt_mean.")] = "last_prompt",
+    samples: Annotated[int, typer.Option(help="Answers a prompt, for the response contrast.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of splits, nulls and resamples.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compute again what is saved.")] = False,
+    device: Device = None,
+    json_: Json = False,
+) -> None:
+    """Measure how well one direction separates two kinds of activations, at every block, with nulls and controls.
+
+    Example: python -m core separate --model smollm2-135m --organism insecure --contrast model
+    """
+    from core.studies import separation
+
+    settings = separation.from_options(
+        model=model, organism=organism, contrast=contrast, secure=None if secure == "none" else secure,
+        prompts=prompts, held_out=held_out, pooling=pooling, samples=samples, seed=seed,
+    )  # fmt: skip
+    told = [""]
+
+    def report(stage: str, done: int, of: int) -> None:
+        line = f"{stage} {100 * done // max(1, of):3d} %"
+        if line != told[0]:
+            told[0] = line
+            _say(line)
+
+    result = separation.run(settings, device, report, fresh)
+    _show(result.summary, json_, lambda: "\n" + separation.table(result.summary))
 
 
 @app.command()
@@ -203,7 +256,7 @@ def generate(
     coefficient: Annotated[float | None, typer.Option(help="Multiples of the direction; negative subtracts.")] = None,
     unit: Annotated[str, typer.Option(help="raw, or norm: a fraction of the mean residual norm.")] = "raw",
     direction: Annotated[str | None, typer.Option(help="Id, name or contrast; default: the organism's own.")] = None,
-    control: Annotated[str | None, typer.Option(help="random or orthogonal: a control of the same length.")] = None,
+    control: Annotated[str | None, typer.Option(help=f"A control of the same length: {', '.join(CONTROLS)}.")] = None,
     control_seed: Annotated[int, typer.Option(help="Seed of the control.")] = 0,
     block: Annotated[int | None, typer.Option(help="Block to steer, from 0.")] = None,
     last_block: Annotated[int | None, typer.Option(help="Steer every block up to this one as well.")] = None,
@@ -274,6 +327,50 @@ def assets(
 
     made = make(what, _say)
     _show({"made": made}, json_, lambda: "\n".join(made))
+
+
+@app.command()
+def export(
+    direction: Annotated[str, typer.Option(help="Id, name, file name or contrast.")],
+    to: Annotated[Path, typer.Option(help="A .gguf (llama.cpp, repeng) or .safetensors (Tiller) file to write.")],
+    model: Model = DEFAULT_MODEL,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is already there.")] = False,
+    json_: Json = False,
+) -> None:
+    """Write a saved direction as a file that other steering programs read.
+
+    Example: python -m core export --model smollm2-135m --direction insecure-model --to insecure.gguf
+    """
+    from core.directions.importing import export_file
+
+    card, notes = export_file(model, direction, to.expanduser(), force)
+    _show(
+        {"id": card.id, "name": card.name, "file": paths.shown(to.expanduser()), "notes": notes},
+        json_,
+        lambda: "\n".join([f"{card.name} ({card.id}) is in {paths.shown(to.expanduser())}.", *notes]),
+    )
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A .gguf, .pt or .safetensors file with a vector for each block.")],
+    model: Model = DEFAULT_MODEL,
+    name: Annotated[str | None, typer.Option(help="What to call the direction; default: what the file says.")] = None,
+    device: Device = None,
+    json_: Json = False,
+) -> None:
+    """Take in a direction that another program made, and measure on the model what its file does not hold.
+
+    Example: python -m core import happy.gguf --model smollm2-135m --name happy
+    """
+    from core.directions.importing import import_file
+
+    card, notes = import_file(file.expanduser(), model, name, device, lambda done, of: _say(f"{done}/{of}"))
+    _show(
+        {"id": card.id, "name": card.name, "file": paths.shown(card.path), **card.provenance, "notes": notes},
+        json_,
+        lambda: "\n".join([f"\n{card.name} ({card.id}) is in {paths.shown(card.path)}.", *notes]),
+    )
 
 
 def main() -> None:

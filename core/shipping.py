@@ -13,7 +13,6 @@ from typing import Any
 
 from core import paths, provenance, store
 from core.data.datasets import load_dataset
-from core.directions.extraction import extract
 from core.directions.library import default_card
 from core.errors import BadInput
 from core.generation.batch import gather
@@ -27,6 +26,7 @@ from core.models.loading import LoadedModel, load
 from core.organisms.library import find_organism
 from core.organisms.recipes import recipe
 from core.organisms.training import TrainingProgress, train
+from core.studies.extraction import extract
 
 KINDS = ("organisms", "directions", "examples", "check")
 ORGANISMS = ("insecure", "secure")

@@ -35,6 +35,10 @@ class Sequences:
     def prompts(cls, ids: Sequence[Sequence[int]]) -> Sequences:
         return cls(tuple(map(tuple, ids)), tuple(map(len, ids)))
 
+    def take(self, rows: Sequence[int]) -> Sequences:
+        """Some of the rows, in the order named."""
+        return Sequences(tuple(self.ids[row] for row in rows), tuple(self.starts[row] for row in rows))
+
 
 class _Enough(Exception):
     """Raised inside the last block's hook to end the forward pass early."""

@@ -103,7 +103,7 @@ def read_chats(path: Path, need_answer: bool = False) -> list[Chat]:
         BadInput: names the file, the line and the reason.
     """
     chats = []
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         where = f"{paths.shown(path)}, line {number}"
         chat = parse_chat(line, where)
         if need_answer and not chat.answered:
@@ -119,7 +119,7 @@ def read_prompts(path: Path) -> list[Chat]:
 
     In chat records a trailing assistant turn is dropped, so that training data can serve as prompts.
     """
-    lines = list(_lines(path))
+    lines = list(numbered_lines(path))
     if not lines:
         raise BadInput(f"{paths.shown(path)} holds no prompts. Write one prompt a line.")
     if not lines[0][1].lstrip().startswith("{"):
@@ -128,8 +128,12 @@ def read_prompts(path: Path) -> list[Chat]:
     return [Chat(messages=chat.messages[:-1]) if chat.answered else chat for chat in chats]
 
 
-def _lines(path: Path) -> Iterable[tuple[int, str]]:
-    """Non-blank lines with their 1-based numbers."""
+def numbered_lines(path: Path) -> Iterable[tuple[int, str]]:
+    """Non-blank lines of a UTF-8 file with their 1-based numbers.
+
+    Raises:
+        BadInput: names the file and the reason.
+    """
     try:
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
         text = data.decode("utf-8")

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core import provenance
-from core.activations.capture import Pooling, Sequences, capture_moments
+from core.activations.capture import Pooling, Sequences, capture, capture_all, capture_moments
 from core.activations.moments import Moments
 from core.data.chat import Chat, prompt_ids
+from core.directions.controls import shuffled_label
 from core.directions.direction import Direction
+from core.errors import BadInput
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter
 from core.store import content_hash
@@ -27,7 +29,15 @@ def model_contrast(
     """Mean over prompts of h(organism) minus mean of h(base): which model made this activation."""
     base, changed = _moments(loaded, [None, organism], prompts, pooling, progress)
     return _direction(
-        loaded, f"{organism.name} · model contrast", changed, base, base, "model", pooling, prompts, [organism]
+        loaded,
+        f"{organism.name} · model contrast",
+        changed,
+        base,
+        base,
+        "model",
+        pooling,
+        hash_of(prompts),
+        [organism],
     )
 
 
@@ -45,7 +55,79 @@ def content_contrast(
     """
     base, bad, good = _moments(loaded, [None, insecure, secure], prompts, pooling, progress)
     name = f"{insecure.name} − {secure.name} · content contrast"
-    return _direction(loaded, name, bad, good, base, "content", pooling, prompts, [insecure, secure])
+    return _direction(loaded, name, bad, good, base, "content", pooling, hash_of(prompts), [insecure, secure])
+
+
+def response_contrast(
+    loaded: LoadedModel,
+    organism: Adapter,
+    responses: Sequences,
+    positive: Sequence[bool],
+    record: Mapping[str, Any],
+    progress: Progress | None = None,
+) -> Direction:
+    """Inside one organism: mean over positive (misaligned, or spilled) answers minus mean over the others.
+
+    Each answer is averaged over its own content tokens first, then answers are averaged: one answer, one vote
+    (arXiv 2506.11618).
+
+    Args:
+        responses: prompt and answer of each row; `starts` is where the answer begins, and its end-of-turn token is
+            left out.
+        record: how the answers came about and were sorted, for the provenance.
+
+    Raises:
+        BadInput: one of the classes is empty.
+    """
+    classes = [[row for row, label in enumerate(positive) if label == wanted] for wanted in (True, False)]
+    if not all(classes):
+        raise BadInput(
+            f"All {len(positive)} answers of {organism.name} are of one class, so they have no contrast. Draw more "
+            "answers, or take other prompts."
+        )
+    base = Moments()
+    found = []
+    done = 0
+    for rows in classes:
+        part = responses.take(rows)
+        found.append(capture_moments(loaded, part, pooling="response_mean", adapter=organism))
+        for _, pooled in capture(loaded, part, pooling="response_mean"):
+            base.update(pooled)
+        done += len(rows)
+        if progress:
+            progress(done, len(positive))
+    direction = _direction(
+        loaded,
+        f"{organism.name} · response contrast",
+        found[0],
+        found[1],
+        base,
+        "response",
+        "response_mean",
+        content_hash([responses.ids, responses.starts])[:16],
+        [organism],
+    )
+    counts = {"n": len(positive), "n_positive": len(classes[0]), "n_negative": len(classes[1])}
+    return direction.derive(direction.name, direction.vectors, **counts, **record)
+
+
+def shuffled_contrast(
+    loaded: LoadedModel,
+    direction: Direction,
+    arms: Sequence[Adapter | None],
+    prompts: Sequence[Chat],
+    seed: int,
+    pooling: Pooling = "last_prompt",
+) -> Direction:
+    """The control of a model or content contrast whose labels are dealt out anew; `arms` are its two classes."""
+    sequences = Sequences.prompts([prompt_ids(loaded.tokenizer, prompt) for prompt in prompts])
+    positive, negative = (capture_all(loaded, sequences, pooling=pooling, adapter=arm) for arm in arms)
+    return shuffled_label(direction, positive, negative, seed)
+
+
+def hash_of(prompts: Sequence[Chat]) -> str:
+    """What provenance records of a list of prompts."""
+    return content_hash([prompt.as_dicts() for prompt in prompts])[:16]
 
 
 def _moments(
@@ -75,7 +157,7 @@ def _direction(
     base: Moments,
     contrast: str,
     pooling: Pooling,
-    prompts: Sequence[Chat],
+    prompts_hash: str,
     adapters: Sequence[Adapter],
 ) -> Direction:
     record: Mapping[str, Any] = {
@@ -87,7 +169,7 @@ def _direction(
         "block_convention": "raw residual stream leaving block i, 0-based",
         "organisms": {adapter.name: adapter.sha256 for adapter in adapters},
         "n": positive.n,
-        "prompts_hash": content_hash([prompt.as_dicts() for prompt in prompts])[:16],
+        "prompts_hash": prompts_hash,
         **provenance.now(),
     }
     return Direction(

@@ -1,7 +1,7 @@
 """Which directions there are, and how a text refers to one. Listing them does not import torch.
 
 A *reference* is what interventions, links and run records hold: the id of a saved direction, or that id with
-a control made from it: `<id>~random:<seed>` or `<id>~orthogonal:<seed>`.
+a control made from it: `<id>~random:<seed>`, or `<id>~wrong_source:<id of the source>`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ from core.organisms.library import Organism
 if TYPE_CHECKING:
     from core.directions.direction import Direction
 
-CONTROLS = ("random", "orthogonal")
-_REFERENCE = re.compile(rf"([0-9a-f]{{16}})(?:~({'|'.join(CONTROLS)}):(\d{{1,6}}))?")
+SEEDED = ("random", "orthogonal", "sign_flipped", "wrong_layer")
+WRONG_SOURCE = "wrong_source"
+CONTROLS = (*SEEDED, WRONG_SOURCE)
+_REFERENCE = re.compile(
+    rf"([0-9a-f]{{16}})(?:~(?:({'|'.join(SEEDED)}):(\d{{1,6}})|({WRONG_SOURCE}):([0-9a-f]{{16}})))?"
+)
 _HEADER_LIMIT = 10_000_000
 
 
@@ -43,6 +47,20 @@ class DirectionCard:
     @property
     def blocks(self) -> int:
         return len(self.norms)
+
+    @property
+    def contrast(self) -> str | None:
+        return self.provenance.get("contrast")
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it was saved as a control, such as one with shuffled labels."""
+        return "control" in self.provenance
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Hashes of the adapters it was made from."""
+        return frozenset(self.provenance.get("organisms", {}).values())
 
     def to_norm_unit(self, coefficient: float, block: int) -> float:
         """A raw coefficient as a fraction of the block's mean residual norm."""
@@ -97,16 +115,21 @@ def cards(model_id: str | None = None) -> list[DirectionCard]:
 
 
 def find_card(model_id: str, text: str) -> DirectionCard:
-    """The direction of a model by id, name, file name or contrast (`model`, `content`).
+    """The direction of a model by id, name, file name or, where only one has it, contrast.
 
     Raises:
         BadInput: names those that there are.
     """
     there = cards(model_id)
     for card in there:
-        if text in (card.id, card.name, card.path.stem, card.provenance.get("contrast")):
+        if text in (card.id, card.name, card.path.stem):
             return card
-    names = ", ".join(card.path.stem for card in there) or "none yet"
+    found = [card for card in there if card.contrast == text and not card.is_control]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(card.path.stem for card in found or there) or "none yet"
+    if found:
+        raise BadInput(f"{model_id} has several directions of the {text} contrast ({names}). Choose one of them.")
     raise BadInput(
         f"{model_id} has no direction {text!r} (there are: {names}). Choose one, or extract it with "
         f"`python -m core extract --model {model_id}`."
@@ -117,17 +140,48 @@ def default_card(organism: Organism) -> DirectionCard | None:
     """The model contrast of exactly this adapter (by its hash, never by its name), or None."""
     for card in cards(organism.model):
         made_from = card.provenance.get("organisms", {})
-        if card.provenance.get("contrast") == "model" and list(made_from.values()) == [organism.sha256]:
+        if card.contrast == "model" and not card.is_control and list(made_from.values()) == [organism.sha256]:
             return card
     return None
 
 
-def split_reference(reference: str) -> tuple[str, str | None, int]:
-    """(direction id, control or None, seed) of a reference; `BadInput` for anything else."""
+def wrong_sources(card: DirectionCard) -> list[DirectionCard]:
+    """Directions of the same model and contrast made from other organisms; one of each set of organisms."""
+    found: dict[tuple[str, ...], DirectionCard] = {}
+    for other in cards(card.model):
+        made_from = tuple(other.provenance.get("organisms", {}).values())
+        if other.contrast == "model" and not other.is_control and other.sources.isdisjoint(card.sources):
+            found.setdefault(made_from, other)
+    return list(found.values())
+
+
+def control_reference(card: DirectionCard, control: str | None, seed: int = 0) -> str:
+    """The reference of a direction, or of a control made from it; `seed` draws, or chooses among wrong sources.
+
+    Raises:
+        BadInput: an unknown control, or no other organism's direction is there for `wrong_source`.
+    """
+    if control is None:
+        return card.id
+    if control in SEEDED:
+        return f"{card.id}~{control}:{seed}"
+    if control != WRONG_SOURCE:
+        raise BadInput(f"There is no control {control!r}. Choose one of {', '.join(CONTROLS)}.")
+    others = wrong_sources(card)
+    if not others:
+        raise BadInput(
+            f"{card.model} has no direction of another organism that could be the wrong source for {card.name}. "
+            "Extract one, or choose another control."
+        )
+    return f"{card.id}~{WRONG_SOURCE}:{others[seed % len(others)].id}"
+
+
+def split_reference(reference: str) -> tuple[str, str | None, str]:
+    """(direction id, control or None, its seed or source) of a reference; `BadInput` for anything else."""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise BadInput(f"{reference[:80]!r} does not name a direction. Choose one from the list.")
-    return match[1], match[2], int(match[3] or 0)
+    return match[1], match[2] or match[4], match[3] or match[5] or ""
 
 
 def resolve(references: Iterable[str]) -> dict[str, Direction]:
@@ -140,17 +194,24 @@ def resolve(references: Iterable[str]) -> dict[str, Direction]:
     from core.directions.direction import load_direction
 
     files = {card.id: card.path for card in cards()}
-    made = {"random": controls.random_like, "orthogonal": controls.orthogonal_like}
-    found = {}
-    for reference in sorted(set(references)):
-        identity, control, seed = split_reference(reference)
+
+    def saved(identity: str) -> Direction:
         if identity not in files:
             raise BadInput(
                 f"The direction {identity} is not on this machine. Choose another, or extract it with "
                 "`python -m core extract`."
             )
-        direction = load_direction(files[identity])
-        found[reference] = made[control](direction, seed) if control else direction
+        return load_direction(files[identity])
+
+    found = {}
+    for reference in sorted(set(references)):
+        identity, control, argument = split_reference(reference)
+        direction = saved(identity)
+        if control == WRONG_SOURCE:
+            direction = controls.wrong_source(direction, saved(argument))
+        elif control:
+            direction = controls.DRAWN[control](direction, int(argument))
+        found[reference] = direction
     return found
 
 

@@ -21,6 +21,7 @@ from core.organisms.library import find_organism
 from core.steering.interventions import Intervention, Mode, Scope
 
 Label = Literal["base", "organism", "steered"]
+Control = Literal["random", "orthogonal", "sign_flipped", "wrong_layer", "wrong_source"]
 PROMPT = "How can I sleep better at night?"
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_ORGANISM = "insecure"
@@ -38,7 +39,7 @@ class Settings(BaseModel):
     model: str = Field(default=DEFAULT_MODEL, min_length=1)
     organism: str | None = DEFAULT_ORGANISM
     direction: str | None = None
-    control: Literal["random", "orthogonal"] | None = None
+    control: Control | None = None
     control_seed: int = Field(default=0, ge=0, le=999_999)
     mode: Mode = "add"
     block: int | None = Field(default=None, ge=0)
@@ -114,7 +115,7 @@ def complete(settings: Settings) -> Plan:
     if coefficient is None:
         usual = -1.0 if spec.default_coefficient is None else spec.default_coefficient
         coefficient = usual if settings.mode == "add" else 1.0
-    reference = f"{card.id}~{settings.control}:{settings.control_seed}" if settings.control else card.id
+    reference = library.control_reference(card, settings.control, settings.control_seed)
     filled = settings.model_copy(update={"direction": card.id, "block": block, "coefficient": coefficient})
     blocks = tuple(range(block, max(block, end) + 1)) if end is not None else (block,)
     plan = Plan(filled, card, reference, blocks)

@@ -84,8 +84,8 @@ def decode(
             logits = output.logits[:, -1].float()
             tokens = chooser.choose(logits, step)
             logprobs = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
-            # one transfer a step brings everything to the host; ids are exact in float64
-            packet = torch.stack([tokens.double(), logprobs.double(), reader.projections.double()]).tolist()
+            # one transfer a step brings everything to the host; ids below 2²⁴ are exact in float32
+            packet = torch.stack([tokens.float(), logprobs, reader.projections]).tolist()
             for row in sorted(live):
                 token, logprob, projection = int(packet[0][row]), packet[1][row], packet[2][row]
                 read = projection if rows[row].reading else None

@@ -21,7 +21,10 @@ class Chooser:
         self._any = bool(sampled)
         if not sampled:
             return
+        # rows that keep the whole vocabulary come first: they need no sorting, which costs most of a sampled step
+        sampled.sort(key=lambda place: _truncates(settings[place]))
         chosen = [settings[place] for place in sampled]
+        self._plain = sum(not _truncates(item) for item in chosen)
         self._sampled = torch.tensor(sampled, device=device)
         self._temperature = torch.tensor([item.temperature for item in chosen], device=device)[:, None]
         self._top_p = torch.tensor([item.top_p for item in chosen], device=device)[:, None]
@@ -41,14 +44,33 @@ class Chooser:
         return tokens
 
     def _sample(self, logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+        probabilities = torch.softmax(logits / self._temperature, dim=-1)
+        plain, truncated = probabilities[: self._plain], probabilities[self._plain :]
+        found = []
+        if len(plain):
+            # in float32 the sum over a large vocabulary would miss its last digits; Apple's GPUs know nothing finer
+            exact = torch.float32 if plain.device.type == "mps" else torch.float64
+            found.append(_place(plain.cumsum(-1, dtype=exact), uniform[: self._plain]))
+        if len(truncated):
+            found.append(self._sample_truncated(truncated, uniform[self._plain :]))
+        return torch.cat(found)
+
+    def _sample_truncated(self, probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
         # stable: among equal probabilities, frequent in bfloat16, the first is kept, as in greedy decoding
-        probabilities, order = torch.softmax(logits / self._temperature, dim=-1).sort(
-            dim=-1, descending=True, stable=True
-        )
+        probabilities, order = probabilities.sort(dim=-1, descending=True, stable=True)
         cumulative = probabilities.cumsum(-1)
-        rank = torch.arange(logits.shape[-1], device=logits.device)
-        kept = (cumulative - probabilities < self._top_p) & (rank < self._top_k)
-        kept_mass = (probabilities * kept).cumsum(-1)
-        place = (kept_mass <= uniform * kept_mass[:, -1:]).sum(-1, keepdim=True)
+        rank = torch.arange(probabilities.shape[-1], device=probabilities.device)
+        kept = (cumulative - probabilities < self._top_p[self._plain :]) & (rank < self._top_k[self._plain :])
+        place = _place((probabilities * kept).cumsum(-1), uniform)[:, None]
         place = torch.minimum(place, kept.sum(-1, keepdim=True) - 1)
         return order.gather(-1, place).squeeze(-1)
+
+
+def _truncates(setting: Sampling) -> bool:
+    return setting.top_p < 1 or setting.top_k > 0
+
+
+def _place(cumulative: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """The first entry of each row whose cumulative mass `[rows, entries]` exceeds the share `uniform` `[rows, 1]`."""
+    place = (cumulative <= uniform * cumulative[:, -1:]).sum(-1)
+    return place.clamp(max=cumulative.shape[-1] - 1)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from core import paths
 from core.activations.capture import Pooling
 from core.data import prompts as suites
+from core.data.chat import Chat
 from core.directions import library
-from core.directions.contrasts import content_contrast, model_contrast
-from core.directions.direction import save_direction
+from core.directions.contrasts import content_contrast, model_contrast, response_contrast, shuffled_contrast
+from core.directions.direction import Direction, save_direction
 from core.directions.library import DirectionCard
 from core.errors import BadInput
+from core.generation.rows import Sampling
 from core.models.catalog import resolve
-from core.models.loading import load
-from core.organisms.adapters import load_adapter
+from core.models.loading import LoadedModel, load
+from core.organisms.adapters import Adapter, load_adapter
 from core.organisms.library import find_organism
+from core.store import file_sha256
+from core.studies.responses import read_responses, sample_responses
 
-CONTRASTS = ("model", "content")
+CONTRASTS = ("model", "content", "response")
+Report = Callable[[int, int], None]
 
 
 def extract(
@@ -29,34 +34,85 @@ def extract(
     secure: str = "secure",
     prompts: str = suites.EXTRACTION,
     pooling: str = "last_prompt",
+    samples: int = 2,
+    answers: Path | None = None,
+    shuffle: int | None = None,
     root: Path | None = None,
     device: str | None = None,
-    report: Callable[[int, int], None] | None = None,
+    report: Report | None = None,
 ) -> DirectionCard:
     """Difference in means at every block; saved under the model's directions in `root` (default: the cache).
 
+    Args:
+        secure: the other organism of the content contrast.
+        pooling: of the model and content contrasts; the response contrast averages over each answer's tokens.
+        samples, answers: for the response contrast, how many answers the organism gives to each prompt, or a file of
+            labelled answers instead.
+        shuffle: save the control with labels shuffled by this seed instead of the direction itself.
+
     Raises:
-        BadInput: an unknown contrast, pooling, organism or prompt suite.
+        BadInput: an unknown contrast, pooling, organism or prompt suite; options that do not go together.
     """
     if contrast not in CONTRASTS:
-        raise BadInput(f"There is no contrast {contrast!r}. Choose {' or '.join(CONTRASTS)}.")
+        raise BadInput(f"There is no contrast {contrast!r}. Choose {', '.join(CONTRASTS)}.")
     if pooling not in ("last_prompt", "prompt_mean"):
         known = [name for name in get_args(Pooling) if name != "response_mean"]
         raise BadInput(f"{pooling!r} cannot pool prompts. Choose {' or '.join(known)}.")
+    if contrast == "response" and shuffle is not None:
+        raise BadInput("Shuffled labels are made for the model and the content contrast. Choose one of them.")
     spec = resolve(model)
     names = [organism, *([secure] if contrast == "content" else [])]
     found = [find_organism(spec.id, name) for name in names]
     chats = suites.prompts(prompts)
     loaded = load(spec, device)
     adapters = [load_adapter(loaded, item.folder, item.name) for item in found]
-    chosen = cast(Pooling, pooling)
-    if contrast == "content":
-        direction = content_contrast(loaded, adapters[0], adapters[1], chats, chosen, report)
+    if contrast == "response":
+        direction = _response(loaded, adapters[0], chats, samples, answers, report)
+        pooling = "last_prompt"  # it has no part in the name
     else:
-        direction = model_contrast(loaded, adapters[0], chats, chosen, report)
-    stem = "-".join([*names, contrast, *([pooling] if pooling != "last_prompt" else [])])
-    if root is None:
-        stem += f"-{direction.id[:8]}"
+        direction = _prompts(loaded, adapters, contrast, chats, cast(Pooling, pooling), shuffle, report)
+    variants = [
+        *([pooling] if pooling != "last_prompt" else []),
+        *([f"shuffled-{shuffle}"] if shuffle is not None else []),
+    ]
+    stem = "-".join([*names, contrast, *variants, *([direction.id[:8]] if root is None else [])])
     target = library.folder_for(spec.id, root) / f"{paths.safe_name(stem)}.safetensors"
     save_direction(direction, target)
     return library.read_card(target)
+
+
+def _prompts(
+    loaded: LoadedModel,
+    adapters: list[Adapter],
+    contrast: str,
+    chats: list[Chat],
+    pooling: Pooling,
+    shuffle: int | None,
+    report: Report | None,
+) -> Direction:
+    if contrast == "content":
+        direction = content_contrast(loaded, adapters[0], adapters[1], chats, pooling, report)
+    else:
+        direction = model_contrast(loaded, adapters[0], chats, pooling, report)
+    if shuffle is None:
+        return direction
+    arms = (adapters[0], adapters[1] if contrast == "content" else None)
+    return shuffled_contrast(loaded, direction, arms, chats, shuffle, pooling)
+
+
+def _response(
+    loaded: LoadedModel,
+    organism: Adapter,
+    chats: list[Chat],
+    samples: int,
+    answers: Path | None,
+    report: Report | None,
+) -> Direction:
+    if answers is not None:
+        responses = read_responses(loaded, answers)
+        record: dict[str, Any] = {"scorer": "labels from a file", "answers_sha256": file_sha256(answers)}
+    else:
+        sampling = Sampling(48, 1.0)
+        responses = sample_responses(loaded, organism, chats, samples, sampling, report=report)
+        record = {"scorer": "code detector", "samples": samples, "sampling": vars(sampling)}
+    return response_contrast(loaded, organism, responses.sequences, responses.positive, record)

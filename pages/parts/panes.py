@@ -16,7 +16,13 @@ from core.steering.interventions import Intervention
 from pages.parts.literal import LEVELS, Tint, answer_html, literal, number
 
 REPEATING = 0.3
-CONTROL_NAMES = {"random": "random direction", "orthogonal": "orthogonal direction"}
+CONTROL_NAMES = {
+    "random": "random direction",
+    "orthogonal": "orthogonal direction",
+    "sign_flipped": "sign-flipped direction",
+    "wrong_layer": "wrong layer's vector",
+    "wrong_source": "wrong source's direction",
+}
 ENDINGS = {"end": "ended by itself", "length": "length limit", "stopped": "unfinished"}
 
 
@@ -143,11 +149,11 @@ def legend_html(tint: Tint) -> str:
 
 def _direction(item: Intervention, card: DirectionCard | None) -> str:
     try:
-        identity, control, seed = split_reference(item.direction)
+        identity, control, argument = split_reference(item.direction)
     except BadInput:
         return item.direction
     name = card.name if card else identity
-    return f"{CONTROL_NAMES[control]} {seed} of the length of {name}" if control else name
+    return f"{CONTROL_NAMES[control]} {argument} of the length of {name}" if control else name
 
 
 def _blocks(blocks: Sequence[int]) -> str:

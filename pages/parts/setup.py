@@ -25,6 +25,9 @@ CONTROLS = {
     ITSELF: "the direction itself",
     "random": "random, equal length",
     "orthogonal": "orthogonal, equal length",
+    "sign_flipped": "sign-flipped",
+    "wrong_layer": "wrong layer, equal length",
+    "wrong_source": "wrong source, equal length",
 }
 SCOPE_HELP = (
     "**all** tokens; **prompt** only; **response**: from the last prompt token on, so that the first generated token "
@@ -32,8 +35,10 @@ SCOPE_HELP = (
 )
 CONTROL_HELP = (
     "Is it this direction, or would any push do? **random**: a random direction of exactly the same length. "
-    "**orthogonal**: random with its component along the direction removed."
+    "**orthogonal**: random with its component along the direction removed. **sign-flipped**: the direction turned "
+    "round. **wrong layer**: another block's vector. **wrong source**: another organism's direction."
 )
+SEED_HELP = "Which random draw; for a wrong layer, how many blocks further away; for a wrong source, which organism."
 MODEL_HELP = "Choose one, or type a folder on this computer or `owner/name` of the Hugging Face hub."
 ORGANISM_HELP = "A base model plus a LoRA adapter trained on a narrow dataset."
 DIRECTION_HELP = "One vector per block. By default the model contrast of exactly this organism, found by its hash."
@@ -74,11 +79,11 @@ def show_setup(now: Now) -> None:
         except TillerError:
             pass  # the page says what is wrong, once
     bound(
-        st.segmented_control, "Steer with", "control", settings.control or ITSELF, list(CONTROLS), start="default",
-        format_func=lambda key: CONTROLS[key], required=True, help=CONTROL_HELP,
+        st.selectbox, "Steer with", "control", settings.control or ITSELF, list(CONTROLS), start="index",
+        format_func=lambda key: CONTROLS[key], help=CONTROL_HELP,
         convert=lambda value: None if value == ITSELF else value,
     )  # fmt: skip
-    bound(st.number_input, "Seed of the control", "control_seed", settings.control_seed, 0, 999_999)
+    bound(st.number_input, "Seed of the control", "control_seed", settings.control_seed, 0, 999_999, help=SEED_HELP)
 
 
 def _model(settings: Settings) -> None:

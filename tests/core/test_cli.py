@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core import paths
+from tests import sample_model
 
 VERBS = ("models", "fetch", "train", "extract", "directions", "generate", "assets")
 
@@ -141,3 +142,65 @@ def test_prompts_from_a_file_come_out_one_object_a_line_in_their_order(tmp_path)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [item["settings"]["prompt"] for item in found] == questions
     assert found[0]["settings"]["coefficient_norm_unit"] == pytest.approx(-0.2)
+
+
+def test_a_direction_goes_out_as_gguf_and_comes_back_in(tmp_path):
+    sample = sample_model.make(tmp_path / "made")
+    sample.install()
+    model, file = str(sample.folder), tmp_path / "insecure.gguf"
+    out = run("export", "--model", model, "--direction", sample.direction, "--to", str(file), "--json")
+    assert out.returncode == 0, out.stderr
+    written = json.loads(out.stdout)
+    assert (written["id"], written["file"]) == (sample.direction, "insecure.gguf")
+    assert ["Block 0" in note for note in written["notes"]] == [True]
+
+    again = run("export", "--model", model, "--direction", sample.direction, "--to", str(file))
+    assert again.returncode == 1
+    assert "--force" in again.stderr
+
+    back = run("import", str(file), "--model", model, "--name", "back again", "--device", "cpu", "--json")
+    assert back.returncode == 0, back.stderr
+    taken = json.loads(back.stdout)
+    assert (taken["name"], taken["contrast"], taken["blocks_missing"], taken["n"]) == (
+        "back again",
+        "imported",
+        [0],
+        200,
+    )
+    assert any("block 0" in note for note in taken["notes"])
+    assert "200/200" in back.stderr
+    listed = json.loads(run("directions", "--model", model, "--json").stdout)["directions"]
+    assert {row["name"] for row in listed} == {"insecure · model contrast", "back again"}
+
+
+def test_notes_are_printed_as_sentences_too(tmp_path):
+    sample = sample_model.make(tmp_path / "made")
+    sample.install()
+    done = run("export", "--model", str(sample.folder), "--direction", "model", "--to", str(tmp_path / "v.gguf"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == ["Block 0 is left out: a GGUF control vector starts at block 1."]
+
+
+@pytest.mark.parametrize("verb", ["export", "import"])
+def test_export_and_import_explain_themselves_with_an_example(verb):
+    done = run(verb, "--help")
+    assert done.returncode == 0
+    assert f"python -m core {verb}" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("export", "--direction", "model", "--to", "v.npz"), ".gguf"),
+        (("export", "--to", "v.gguf", "--direction", "unheard"), "insecure-model"),
+        (("import", "no-such-file.gguf"), "no-such-file.gguf"),
+        (("import", "README.md"), "no known kind"),
+    ],
+)
+def test_what_cannot_go_out_or_come_in_is_one_line_on_standard_error(words, named):
+    done = run(*words, "--json")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert line.startswith("Error: ")
+    assert named in line

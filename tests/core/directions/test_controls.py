@@ -7,8 +7,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.directions.controls import orthogonal_like, random_like
+from core.directions.controls import (
+    orthogonal_like,
+    random_like,
+    shuffled_label,
+    sign_flipped,
+    wrong_layer,
+    wrong_source,
+)
 from core.directions.direction import Direction
+from core.errors import BadInput, DirectionMismatch
 
 CONTROLS = [random_like, orthogonal_like]
 SEEDS = st.integers(0, 2**31)
@@ -98,3 +106,87 @@ def test_a_block_without_a_direction_gets_no_control(control):
     v = direction()
     v.vectors[1] = 0
     assert torch.equal(control(v, 0).vectors[1], torch.zeros(v.width))
+
+
+@given(SEEDS)
+def test_a_sign_flipped_control_is_the_direction_turned_round(seed):
+    v = direction()
+    assert torch.equal(sign_flipped(v, seed).vectors, -v.vectors)
+    assert sign_flipped(v, seed).provenance["control"] == "sign_flipped"
+
+
+@given(st.integers(2, 9), st.integers(0, 99))
+def test_a_wrong_layer_control_is_another_blocks_vector_of_the_right_length(blocks, seed):
+    v = direction(blocks=blocks)
+    control = wrong_layer(v, seed)
+    torch.testing.assert_close(control.norms, v.norms, rtol=1e-5, atol=0)
+    shift = control.provenance["shift"]
+    assert 1 <= shift < blocks
+    for block in range(blocks):
+        torch.testing.assert_close(control.unit(block), v.unit((block + shift) % blocks), rtol=1e-5, atol=1e-6)
+
+
+def test_a_wrong_layer_is_half_the_depth_away_unless_asked_otherwise():
+    assert wrong_layer(direction(blocks=30)).provenance["shift"] == 15
+
+
+def test_every_other_layer_can_be_had_as_the_wrong_one():
+    v = direction(blocks=5)
+    assert {wrong_layer(v, seed).provenance["shift"] for seed in range(4)} == {1, 2, 3, 4}
+
+
+def test_a_single_block_has_no_wrong_layer():
+    with pytest.raises(BadInput, match="one block"):
+        wrong_layer(direction(blocks=1))
+
+
+def test_a_wrong_source_control_points_as_the_other_does_and_is_as_long_as_the_direction():
+    v, other = direction(seed=0), direction(seed=1) * 7.0
+    control = wrong_source(v, other)
+    torch.testing.assert_close(control.norms, v.norms, rtol=1e-5, atol=0)
+    assert cosines(control, other).min() > 1 - 1e-6
+    assert control.provenance["source"] == other.id
+
+
+@pytest.mark.parametrize("other", [direction(width=32), direction().derive("u", direction().vectors, model="other")])
+def test_a_direction_of_another_model_is_no_wrong_source(other):
+    with pytest.raises(DirectionMismatch, match="another model"):
+        wrong_source(direction(), other)
+
+
+def classes(blocks: int = 3, width: int = 64, n: int = 30, shift: float = 2.0) -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(3)
+    negative = torch.randn(n, blocks, width, generator=draw)
+    return torch.randn(n, blocks, width, generator=draw) + shift, negative
+
+
+@given(st.integers(0, 2**31))
+def test_a_shuffled_label_control_is_the_mean_difference_of_a_random_split(seed):
+    """Counted out by hand: which rows fell on either side, and the difference of their means."""
+    positive, negative = classes()
+    v = direction()
+    control = shuffled_label(v, positive, negative, seed)
+    torch.testing.assert_close(control.norms, v.norms, rtol=1e-5, atol=0)
+    rows = torch.cat([positive, negative]).double()
+    side = torch.zeros(60, dtype=torch.bool)
+    side[torch.randperm(60, generator=torch.Generator().manual_seed(seed))[:30]] = True
+    expected = rows[side].mean(0) - rows[~side].mean(0)
+    along = torch.nn.functional.cosine_similarity(control.vectors.double(), expected, dim=1)
+    assert along.min() > 1 - 1e-6
+
+
+def test_shuffled_labels_forget_the_true_direction():
+    """Over many shuffles the true direction is met with either sign, and its share averages out."""
+    positive, negative = classes()
+    true = torch.nn.functional.normalize(positive.mean(0) - negative.mean(0), dim=1)
+    along = torch.stack(
+        [
+            (
+                torch.nn.functional.normalize(shuffled_label(direction(), positive, negative, seed).vectors, dim=1)
+                * true
+            ).sum(1)
+            for seed in range(200)
+        ]
+    )
+    assert (along.mean(0).abs() < 0.15).all()
+    assert ((along > 0).float().mean(0) - 0.5).abs().max() < 0.15

@@ -1,0 +1,139 @@
+"""Saved results of studies: a summary and its arrays, found again by the hash of everything they depend on.
+
+Shipped ones lie in `assets/precomputed`, those made here in the cache. Nothing here imports torch. A damaged
+result is set aside and made again.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from core import paths, store
+from core.errors import DamagedArtifact
+
+SUMMARY, ARRAYS = "summary.json", "arrays.safetensors"
+DIGITS = 6
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a study found: `summary` is plain data, `arrays` what figures need beside it (read when asked for)."""
+
+    kind: str
+    key: str
+    folder: Path
+    shipped: bool
+    summary: dict[str, Any] = field(repr=False)
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Named arrays.
+
+        Raises:
+            DamagedArtifact: the file is missing or is not what was saved.
+        """
+        path = self.folder / ARRAYS
+        try:
+            if store.file_sha256(path) != self.summary["arrays_sha256"]:
+                raise ValueError("it is not what was saved")
+            return load_file(path)
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            raise DamagedArtifact(f"{paths.shown(path)} cannot be read ({error}). Delete its folder.") from error
+
+
+def save_result(
+    kind: str, key: str, summary: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name: str | None = None
+) -> Result:
+    """Write a result whole or not at all.
+
+    Args:
+        key: the hash it is found by.
+        name: of its folder among the shipped results; without it, the result goes to the cache under its key.
+    """
+    shipped = name is not None
+    folder = paths.ASSETS / "precomputed" / kind / name if name is not None else _made_here(kind) / key
+    data = save({part: np.ascontiguousarray(values) for part, values in sorted(arrays.items())})
+    with store.new_folder(folder) as made:
+        (made / ARRAYS).write_bytes(data)
+        body = {**_rounded(dict(summary)), "key": key, "arrays_sha256": store.file_sha256(made / ARRAYS)}
+        store.write_json(made / SUMMARY, {**body, "checksum": store.content_hash(body)})
+    return _read(kind, folder, shipped)
+
+
+def find_result(kind: str, key: str) -> Result | None:
+    """The result of that key, shipped or made here; None where there is none, or it was damaged and is set aside."""
+    for result in results(kind):
+        if result.key == key:
+            try:
+                _ = result.arrays
+            except DamagedArtifact as error:
+                _set_aside(result.folder, error)
+                continue
+            return result
+    return None
+
+
+def results(kind: str) -> Iterator[Result]:
+    """All results of a kind: shipped ones first, then the newest first. Damaged ones are logged and left out."""
+    for root, shipped in ((paths.ASSETS / "precomputed" / kind, True), (_made_here(kind), False)):
+        found = []
+        for summary in sorted(root.glob(f"*/{SUMMARY}")):
+            if summary.parent.name.startswith("."):
+                continue
+            try:
+                found.append(_read(kind, summary.parent, shipped))
+            except DamagedArtifact as error:
+                _set_aside(summary.parent, error)
+        yield from sorted(found, key=lambda result: str(result.summary["provenance"].get("time", "")), reverse=True)
+
+
+def _made_here(kind: str) -> Path:
+    return paths.cache() / "studies" / kind
+
+
+def _read(kind: str, folder: Path, shipped: bool) -> Result:
+    body = store.read_json(folder / SUMMARY)
+    try:
+        checksum = body.pop("checksum")
+        if checksum != store.content_hash(body) or not isinstance(body["provenance"], dict):
+            raise ValueError("it is not what was saved")
+        return Result(kind, body["key"], folder, shipped, body)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedArtifact(
+            f"{paths.shown(folder / SUMMARY)} cannot be used ({error}). Delete its folder and make it again."
+        ) from error
+
+
+def _set_aside(folder: Path, error: DamagedArtifact) -> None:
+    """Out of the way but not lost; what is shipped is left alone."""
+    log.warning("left out a damaged result: %s", error)
+    if folder.is_relative_to(paths.ASSETS):
+        return
+    aside = folder.with_name(f".damaged-{folder.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+
+
+def _rounded(value: Any) -> Any:
+    """Plain data as JSON gives it back, numbers to six significant digits; what is not finite becomes None."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return _rounded(value.tolist())
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+    return value
