@@ -50,6 +50,22 @@ def _say(message: str) -> None:
         print(file=sys.stderr)
 
 
+def _reporter() -> Callable[[str, int, int], None]:
+    """Progress by stages: a line for people, and an event for the job this process may belong to."""
+    from core import jobs
+
+    told = [""]
+
+    def report(stage: str, done: int, of: int) -> None:
+        line = f"{stage} {100 * done // max(1, of):3d} %"
+        if line != told[0]:
+            told[0] = line
+            _say(line)
+            jobs.emit(stage, done, of)
+
+    return report
+
+
 @app.command()
 def models(json_: Json = False) -> None:
     """List the catalog and what is ready on this machine.
@@ -208,15 +224,7 @@ def separate(
         model=model, organism=organism, contrast=contrast, secure=None if secure == "none" else secure,
         prompts=prompts, held_out=held_out, pooling=pooling, samples=samples, seed=seed,
     )  # fmt: skip
-    told = [""]
-
-    def report(stage: str, done: int, of: int) -> None:
-        line = f"{stage} {100 * done // max(1, of):3d} %"
-        if line != told[0]:
-            told[0] = line
-            _say(line)
-
-    result = separation.run(settings, device, report, fresh)
+    result = separation.run(settings, device, _reporter(), fresh)
     _show(result.summary, json_, lambda: "\n" + separation.table(result.summary))
 
 
