@@ -144,6 +144,7 @@ def wrap(
             f"{type(model).__name__} keeps no key-value cache, and Tiller decodes with one. Choose a model with "
             "attention."
         )
+    _spare_the_vocabulary(model)
     return LoadedModel(
         id=model_id,
         fingerprint=fingerprint,
@@ -154,6 +155,21 @@ def wrap(
         end_ids=_end_ids(model, tokenizer),
         accepts=accepts,
     )
+
+
+def _spare_the_vocabulary(model: nn.Module) -> None:
+    """Hand the vocabulary projection contiguous states.
+
+    Of a prompt only the last states are projected, a slice whose rows lie apart. For such a slice torch multiplies
+    row by row with a copy of the whole projection for each: for three rows of a small model that is 0.2 s and 170 MB.
+    """
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    if head is not None:
+        head.register_forward_pre_hook(_contiguous)
+
+
+def _contiguous(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (inputs[0].contiguous(), *inputs[1:]) if inputs else inputs
 
 
 def _end_ids(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:

@@ -111,3 +111,16 @@ def test_padding_puts_the_real_tokens_at_the_right_end():
     ids, mask = pad_left([(5,), (6, 7, 8)], tiny.PAD)
     assert ids.tolist() == [[tiny.PAD, tiny.PAD, 5], [6, 7, 8]]
     assert mask.tolist() == [[0, 0, 1], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("name", ["Llama", "Qwen3.5", "GPT-2"])
+def test_the_vocabulary_projection_never_gets_a_slice_whose_rows_lie_apart(name, tiny_models):
+    """For such a slice torch copies the whole projection for each row: seconds and gigabytes for a batch of prompts."""
+    loaded, seen = tiny_models(name), []
+    head = loaded.model.get_output_embeddings()
+    handle = head.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].is_contiguous()))
+    try:
+        collect(loaded, [row(SHORT, 3), row(LONG, 3), row(FOREIGN, 3)])
+    finally:
+        handle.remove()
+    assert seen == [True] * 3
