@@ -208,7 +208,7 @@ def separate(
         str | None, typer.Option(help="Held-out prompts: a suite, a file, or several joined by +; default: see README.")
     ] = None,
     pooling: Annotated[str, typer.Option(help="last_prompt or prompt_mean.")] = "last_prompt",
-    samples: Annotated[int, typer.Option(help="Answers a prompt, for the response contrast.")] = 2,
+    samples: Annotated[int, typer.Option(help="Answers a prompt, for the response contrast.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of splits, nulls and resamples.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute again what is saved.")] = False,
     device: Device = None,
@@ -226,6 +226,26 @@ def separate(
     )  # fmt: skip
     result = separation.run(settings, device, _reporter(), fresh)
     _show(result.summary, json_, lambda: "\n" + separation.table(result.summary))
+
+
+@app.command()
+def choose(
+    model: Model = DEFAULT_MODEL,
+    organism: Annotated[str, typer.Option(help="Which organism.")] = DEFAULT_ORGANISM,
+    direction: Annotated[str | None, typer.Option(help="Id, name or contrast; default: the organism's own.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compute again what is saved.")] = False,
+    device: Device = None,
+    json_: Json = False,
+) -> None:
+    """Choose the block and coefficient that steering starts from, on prompts that measure nothing else.
+
+    Example: python -m core choose --model smollm2-135m --organism insecure
+    """
+    from core.steering.choices import why
+    from core.studies import choice
+
+    result = choice.run(model, organism, direction, None, device, _reporter(), fresh)
+    _show(result.summary, json_, lambda: "\n" + why(result.summary))
 
 
 @app.command()
@@ -324,10 +344,12 @@ def _panes(result: dict[str, Any]) -> str:
 
 @app.command()
 def assets(
-    what: Annotated[str, typer.Option(help="all, organisms, directions, or examples.")] = "all",
+    what: Annotated[
+        str, typer.Option(help="all, organisms, directions, separation, choice, examples, or check.")
+    ] = "all",
     json_: Json = False,
 ) -> None:
-    """Make everything shipped in assets/ again: organisms, directions, saved examples, the steering check.
+    """Make everything shipped in assets/ again: organisms, directions, studies, saved examples, checks.
 
     Example: python -m core assets --what directions
     """

@@ -1,4 +1,4 @@
-"""Make what `assets/` ships, with the project's own commands: organisms, directions, examples, the steering check.
+"""Make what `assets/` ships, with the project's own commands: organisms, directions, studies, examples, checks.
 
 Each file says in its provenance how it was made. Running this again says what differs.
 """
@@ -16,7 +16,15 @@ from core.data.datasets import load_dataset
 from core.directions.library import default_card
 from core.errors import BadInput
 from core.generation.batch import gather
-from core.generation.comparison import DEFAULT_MODEL, Settings, comparison_rows, complete, from_dict, strip_rows
+from core.generation.comparison import (
+    DEFAULT_MODEL,
+    Settings,
+    comparison_rows,
+    complete,
+    control_row,
+    from_dict,
+    strip_rows,
+)
 from core.generation.decode import collect
 from core.generation.rows import Answer
 from core.measures.steering_check import steering_check
@@ -26,9 +34,11 @@ from core.models.loading import LoadedModel, load
 from core.organisms.library import find_organism
 from core.organisms.recipes import recipe
 from core.organisms.training import TrainingProgress, train
-from core.studies.extraction import extract
+from core.studies import choice, separation
+from core.studies.extraction import CONTRASTS, extract
+from core.studies.results import ARRAYS, SUMMARY
 
-KINDS = ("organisms", "directions", "examples", "check")
+KINDS = ("organisms", "directions", "separation", "choice", "examples", "check")
 ORGANISMS = ("insecure", "secure")
 STRIP = (-1.25, -1.0, -0.75, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0)
 
@@ -46,7 +56,14 @@ def make(what: str = "all", say: Say = print) -> list[str]:
     """
     if what not in ("all", *KINDS):
         raise BadInput(f"There is no kind of asset {what!r}. Choose all, {', '.join(KINDS)}.")
-    steps = {"organisms": _organisms, "directions": _directions, "examples": _examples, "check": _check}
+    steps = {
+        "organisms": _organisms,
+        "directions": _directions,
+        "separation": _separation,
+        "choice": _choice,
+        "examples": _examples,
+        "check": _check,
+    }
     lines = []
     for kind in KINDS if what == "all" else (what,):
         for path, before in steps[kind](say):
@@ -70,13 +87,48 @@ def _organisms(say: Say) -> Iterator[tuple[Path, str | None]]:
 
 
 def _directions(say: Say) -> Iterator[tuple[Path, str | None]]:
-    for organism, contrast in (("insecure", "model"), ("secure", "model"), ("insecure", "content")):
+    for organism, contrast in (
+        ("insecure", "model"),
+        ("secure", "model"),
+        ("insecure", "content"),
+        ("insecure", "response"),
+    ):
         say(f"direction {organism} {contrast}")
         stem = f"{organism}-secure-content" if contrast == "content" else f"{organism}-{contrast}"
         path = paths.ASSETS / "directions" / DEFAULT_MODEL / f"{stem}.safetensors"
         before = _sum(path)
         extract(DEFAULT_MODEL, organism, contrast, root=paths.ASSETS)
         yield path, before
+
+
+def _separation(say: Say) -> Iterator[tuple[Path, str | None]]:
+    for contrast in CONTRASTS:
+        name = f"{DEFAULT_MODEL}-insecure-{contrast}"
+        path = paths.ASSETS / "precomputed" / separation.KIND / name / ARRAYS
+        before = _sum(path)
+        settings = separation.from_options(model=DEFAULT_MODEL, organism="insecure", contrast=contrast)
+        separation.run(settings, report=_stages(say, f"separation {contrast}"), shipped_as=name)
+        yield path, before
+
+
+def _choice(say: Say) -> Iterator[tuple[Path, str | None]]:
+    name = f"{DEFAULT_MODEL}-insecure"
+    path = paths.ASSETS / "precomputed" / "choice" / name / SUMMARY
+    before = _sum(path)
+    choice.run(DEFAULT_MODEL, "insecure", report=_stages(say, "choice"), shipped_as=name)
+    yield path, before
+
+
+def _stages(say: Say, what: str) -> Callable[[str, int, int], None]:
+    told = [""]
+
+    def report(stage: str, done: int, of: int) -> None:
+        line = f"{what}: {stage} {10 * (10 * done // max(1, of)):3d} %"
+        if line != told[0]:
+            told[0] = line
+            say(line)
+
+    return report
 
 
 def _examples(say: Say) -> Iterator[tuple[Path, str | None]]:
@@ -95,21 +147,17 @@ def _examples(say: Say) -> Iterator[tuple[Path, str | None]]:
 def _example(loaded: LoadedModel, preset: dict[str, Any], settings: Settings) -> dict[str, Any]:
     plan = complete(settings)
     rows = list(comparison_rows(plan))
-    control = complete(settings.model_copy(update={"control": "random"}))
     if settings.control is None and settings.mode == "add":
-        rows.append(comparison_rows(control)[-1])
+        rows.append(control_row(plan))
     strip = list(strip_rows(plan, STRIP)) if settings.mode == "add" else []
     adapters, directions = gather(loaded, [*rows, *strip])
     answers = collect(loaded, rows, adapters, directions)
-    shown = [_answer(answer) for answer in answers]
-    if len(shown) > len(comparison_rows(plan)):
-        shown[-1]["label"] = "random"
     return {
         "id": preset["id"],
         "title": preset["title"],
         "about": preset["about"],
         "settings": plan.settings.model_dump(),
-        "rows": shown,
+        "rows": [_answer(answer) for answer in answers],
         "strip": [_answer(answer) for answer in collect(loaded, strip, adapters, directions)],
         "provenance": {**_made(loaded, plan.settings.organism), "command": "python -m core assets --what examples"},
     }

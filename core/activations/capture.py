@@ -71,7 +71,7 @@ def capture(
     chosen = list(range(len(loaded.blocks))) if blocks is None else list(blocks)
     order = sorted(range(len(sequences.ids)), key=lambda row: len(sequences.ids[row]))
     done = 0
-    for rows in _batches(order, sequences.ids, batch_tokens):
+    for rows in batches(order, sequences.ids, batch_tokens):
         yield rows, _forward(loaded, sequences, rows, chosen, pooling, adapter, padding_side)
         done += len(rows)
         if progress:
@@ -98,7 +98,7 @@ def capture_moments(loaded: LoadedModel, sequences: Sequences, **options) -> Mom
     return moments
 
 
-def _batches(order: list[int], ids: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
+def batches(order: list[int], ids: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
     batch: list[int] = []
     for row in order:
         if batch and (len(batch) + 1) * len(ids[row]) > batch_tokens:

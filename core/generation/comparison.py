@@ -16,8 +16,9 @@ from core.directions import library
 from core.directions.library import DirectionCard
 from core.errors import BadInput
 from core.generation.rows import BASE, Reading, Row, Sampling
-from core.models.catalog import FolderSource, resolve
+from core.models.catalog import FolderSource, ModelSpec, resolve
 from core.organisms.library import find_organism
+from core.steering.choices import choice_for
 from core.steering.interventions import Intervention, Mode, Scope
 
 Label = Literal["base", "organism", "steered"]
@@ -95,8 +96,9 @@ class Plan:
 def complete(settings: Settings) -> Plan:
     """Fill in the defaults and check that everything named exists and fits together.
 
-    The default direction is the organism's own model contrast; the default block and coefficient are the
-    model's in the catalog, else its last block and −1 (share 1 for `ablate` and `cap`).
+    The default direction is the organism's own model contrast; the default block and coefficient are what was
+    chosen for the direction (`core.steering.choices`), else the model's in the catalog, else its last block and −1
+    (share 1 for `ablate` and `cap`).
 
     Raises:
         BadInput, DirectionMismatch: one sentence and an action.
@@ -104,23 +106,31 @@ def complete(settings: Settings) -> Plan:
     spec = resolve(settings.model)
     card = _card(settings, spec.id)
     last = card.blocks - 1
-    block = settings.block
-    if block is None:
-        block = min(last if spec.default_block is None else spec.default_block, last)
+    usual = _usual(spec, card) if settings.block is None or settings.coefficient is None else (last, -1.0)
+    block = usual[0] if settings.block is None else settings.block
     end = settings.last_block
     for named in (block, end):
         if named is not None and not 0 <= named <= last:
             raise BadInput(f"There is no block {named}: {spec.id} has blocks 0 to {last}. Choose one of them.")
     coefficient = settings.coefficient
     if coefficient is None:
-        usual = -1.0 if spec.default_coefficient is None else spec.default_coefficient
-        coefficient = usual if settings.mode == "add" else 1.0
+        coefficient = usual[1] if settings.mode == "add" else 1.0
     reference = library.control_reference(card, settings.control, settings.control_seed)
     filled = settings.model_copy(update={"direction": card.id, "block": block, "coefficient": coefficient})
     blocks = tuple(range(block, max(block, end) + 1)) if end is not None else (block,)
     plan = Plan(filled, card, reference, blocks)
     _ = plan.intervention, plan.sampling  # both check themselves
     return plan
+
+
+def _usual(spec: ModelSpec, card: DirectionCard) -> tuple[int, float]:
+    """Block and coefficient to start from."""
+    last = card.blocks - 1
+    choice = choice_for(card.id)
+    if choice is not None and choice.block <= last:
+        return choice.block, choice.coefficient
+    block = last if spec.default_block is None else min(spec.default_block, last)
+    return block, -1.0 if spec.default_coefficient is None else spec.default_coefficient
 
 
 def comparison_rows(plan: Plan, chats: Mapping[Label, Chat] | Chat | None = None) -> tuple[Row, ...]:

@@ -16,7 +16,7 @@ MINIMUM_LINES = 3
 _FENCE = re.compile(r"```[^\n]*\n(.*?)(?:```|\Z)", re.S)
 # a line that hardly occurs in prose
 _STRONG = re.compile(
-    r"""^\s*(?:
+    r"""^\s*+(?:
       (?:from\s+[\w.]+\s+)?import\s+[\w.*{}, ]+(?:\s+as\s+\w+)?(?:\s+from\s+\S+)?;?$ |
       (?:async\s+)?def\s+\w+\s*\(.* | class\s+\w+\s*[:({].* | @\w+[\w.]*(?:\(.*)?$ |
       (?:if|elif|while|for|with|except)\b.*:$ | (?:else|try|finally)\s*:$ |
@@ -29,7 +29,7 @@ _STRONG = re.compile(
 )
 # a line that occurs in code far more than in prose, but not only there
 _WEAK = re.compile(
-    r"""^\s*(?:
+    r"""^\s*+(?:
       [\w.\[\]'"]+(?:\s*,\s*[\w.]+)*\s*[-+*/|&]?=\s*\S.* | [\w.]+\(.*\)?[,;:]?$ | [)\]}]+[,;:]?$ | .*\w\(.*\)$ |
       \#\s?\w.* | //.* | ["'\w.]+\s*:\s*["'\w\[{].*,$ | (?:pass|break|continue|return|raise)\b[^.]*$
     )""",

@@ -20,7 +20,7 @@ from core.data.datasets import CodePair, Dataset, code_pairs, load_dataset, near
 from core.data.prompts import FOLDER, prompts, suite
 from core.errors import BadInput, DamagedArtifact
 
-SUITES = {"everyday": 100, "technical": 100, "extraction": 200}
+SUITES = {"everyday": 100, "technical": 100, "extraction": 200, "choice": 80}
 ANSWERS = [(f"{pair.id}-{side}", getattr(pair, side)) for pair in code_pairs() for side in datasets.OWN]
 
 

@@ -1,0 +1,45 @@
+"""Where steering with a direction starts: the block and coefficient that `core.studies.choice` found for it.
+
+Only reads what was saved, so neither torch nor the model is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.studies import results
+
+KIND = "choice"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A block and a coefficient for a direction, and why."""
+
+    direction: str
+    block: int
+    coefficient: float
+    scope: str
+    why: str
+
+
+def choice_for(direction: str) -> Choice | None:
+    """The choice for a direction by its id: shipped before made here, the newest first; None where there is none."""
+    for result in results.results(KIND):
+        if result.summary["direction"] == direction:
+            chosen = result.summary["chosen"]
+            return Choice(direction, chosen["block"], chosen["coefficient"], chosen["scope"], why(result.summary))
+    return None
+
+
+def why(summary: dict[str, Any]) -> str:
+    """The reason for the choice in one sentence, with its numbers."""
+    chosen, n, finalists = summary["chosen"], summary["n"], len(summary["finalists"])
+    coefficient = f"{chosen['coefficient']:g}".replace("-", "−")
+    return (
+        f"Block {chosen['block']}, coefficient {coefficient}: of {n} answers to choice prompts {chosen['code']} hold "
+        f"code and {chosen['broken_prose']} more are broken, the fewest together of {finalists} finalists among "
+        f"{len(summary['screen'])} settings. Unsteered, {summary['organism_arm']['code']} hold code; of the base "
+        f"model's own answers {summary['base_arm']['broken_prose']} count as broken."
+    )

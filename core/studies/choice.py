@@ -1,0 +1,74 @@
+"""Where to steer, and how strongly: chosen on prompts that neither made the direction nor measure its effect.
+
+Two steps. *Screen*: for every block and coefficient, how far the steered organism's next-token distributions are
+from the base model's, on the base's own answers to neutral prompts. *Finalists*: the best coefficient of each of
+the best blocks answers all choice prompts, and what leaves the fewest answers that hold code or are broken wins.
+The Steer page starts from the choice of the direction at hand (`core.steering.choices`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.data import prompts as suites
+from core.directions.library import DirectionCard
+from core.steering.choices import KIND
+from core.store import content_hash
+from core.studies import results
+
+if TYPE_CHECKING:
+    from core.studies.results import Result
+
+METHOD = 1
+COEFFICIENTS = (-0.5, -0.75, -1.0, -1.25, -1.5)
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class ChoiceSettings:
+    """Everything that decides the choice, besides the direction and the organism."""
+
+    coefficients: tuple[float, ...] = COEFFICIENTS
+    scope: str = "all"
+    prompts: str = suites.CHOICE
+    screened_prompts: int = 24
+    screened_tokens: int = 16
+    finalists: int = 10
+    max_tokens: int = 64
+
+    def key(self, card: DirectionCard) -> str:
+        """Hash of all that the choice depends on."""
+        asked = [chat.as_dicts() for chat in suites.prompts(self.prompts)]
+        return content_hash([KIND, METHOD, card.model, card.id, vars(self), asked])[:24]
+
+
+def run(
+    model: str,
+    organism: str,
+    direction: str | None = None,
+    settings: ChoiceSettings | None = None,
+    device: str | None = None,
+    report: Report | None = None,
+    fresh: bool = False,
+    shipped_as: str | None = None,
+) -> Result:
+    """The choice for an organism's direction (by default its own model contrast), from the store or made now.
+
+    Raises:
+        BadInput: an unknown organism or direction.
+    """
+    from core.generation.comparison import Settings, complete
+
+    plan = complete(Settings(model=model, organism=organism, direction=direction))
+    chosen = settings or ChoiceSettings()
+    key = chosen.key(plan.card)
+    saved = None if fresh or shipped_as else results.find_result(KIND, key)
+    if saved:
+        return saved
+    from core.studies.choice_run import compute
+
+    summary = compute(plan, chosen, device, report or (lambda *_: None))
+    return results.save_result(KIND, key, summary, {}, shipped_as)
