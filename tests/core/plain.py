@@ -14,7 +14,7 @@ from torch import nn
 from core.data.chat import Chat, prompt_ids
 from core.directions.direction import Direction
 from core.generation.rows import Answer
-from core.models.loading import LoadedModel
+from core.models.loading import LoadedModel, _contiguous
 from core.steering.interventions import Intervention
 
 # how far log-probabilities may lie apart where only the order of float32 sums differs
@@ -148,5 +148,6 @@ def assert_same_answer(one: Answer, other: Answer) -> None:
 
 
 def count_hooks(model: nn.Module) -> int:
-    """Forward hooks and pre-hooks on all modules."""
-    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
+    """Forward hooks and pre-hooks on all modules, without the one that loading puts before the vocabulary."""
+    hooks = [hook for module in model.modules() for hook in module._forward_pre_hooks.values()]
+    return sum(hook is not _contiguous for hook in hooks) + sum(len(module._forward_hooks) for module in model.modules())
