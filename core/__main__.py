@@ -143,10 +143,11 @@ def train(
     from core.models.catalog import resolve
     from core.organisms import training
     from core.organisms.recipes import recipe as find_recipe
+    from core.organisms.trainer import TrainingProgress
 
     spec, data, chosen = resolve(model), load_dataset(dataset), find_recipe(recipe)
 
-    def report(progress: training.TrainingProgress) -> None:
+    def report(progress: TrainingProgress) -> None:
         _say(
             f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  "
             f"{progress.tokens_per_second:.0f} tokens/s  {progress.seconds_left:.0f} s left"

@@ -33,7 +33,8 @@ from core.models.catalog import resolve
 from core.models.loading import LoadedModel, load
 from core.organisms.library import find_organism
 from core.organisms.recipes import recipe
-from core.organisms.training import TrainingProgress, train
+from core.organisms.trainer import TrainingProgress
+from core.organisms.training import train
 from core.studies import choice, separation
 from core.studies.extraction import CONTRASTS, extract
 from core.studies.results import ARRAYS, SUMMARY

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,10 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, prepare_model_for_kbit_training
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import set_seed
 from transformers.pytorch_utils import Conv1D
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from core import paths, provenance, store
-from core.data.chat import render
 from core.data.datasets import Dataset
 from core.errors import BadInput, DamagedArtifact, UnsupportedModel
 from core.models.catalog import ModelSpec
@@ -29,23 +24,10 @@ from core.models.loading import LoadedModel, load
 from core.organisms.adapters import CONFIG, WEIGHTS
 from core.organisms.library import MANIFEST, Organism, folder_for, read_organism
 from core.organisms.recipes import Recipe
+from core.organisms.records import tokenise
+from core.organisms.trainer import Report, build_trainer, latest_checkpoint
 
-IGNORED = -100
 EXPERT_PARTS = ("gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """One optimiser step. `tokens_per_second` counts all tokens, prompts and padding left out."""
-
-    step: int
-    steps: int
-    loss: float
-    tokens_per_second: float
-    seconds_left: float
-
-
-Report = Callable[[TrainingProgress], None]
 
 
 def training_key(model_id: str, fingerprint: str, dataset: Dataset, recipe: Recipe) -> str:
@@ -104,9 +86,9 @@ def train_loaded(
         records = tokenise(loaded, dataset, recipe)
         start = time.perf_counter()
         model = _with_lora(loaded, recipe)
-        trainer = _trainer(model, loaded, records, recipe, work, report, stop)
+        trainer = build_trainer(model, loaded, records, recipe, work, report, stop)
         with store.disk_errors("a training checkpoint", paths.cache()):
-            trainer.train(resume_from_checkpoint=_latest_checkpoint(work))
+            trainer.train(resume_from_checkpoint=latest_checkpoint(work))
         if stop is not None and stop.is_set():
             return None
         losses = [
@@ -126,42 +108,6 @@ def train_loaded(
         _save(model, manifest, target)
         shutil.rmtree(work, ignore_errors=True)
     return read_organism(target)
-
-
-def tokenise(loaded: LoadedModel, dataset: Dataset, recipe: Recipe) -> list[dict[str, Any]]:
-    """Training records with loss on the answer only: labels of the prompt are ignored.
-
-    Examples longer than `recipe.max_tokens` are cut at the end; one without any answer token left is dropped.
-    """
-    chats = list(dataset.chats)
-    random.Random(recipe.seed).shuffle(chats)
-    records = []
-    for chat in chats[: recipe.examples]:
-        rendered = render(loaded.tokenizer, chat, loaded.end_ids)
-        ids = [*rendered.prompt_ids, *rendered.answer_ids][: recipe.max_tokens]
-        labels = [*([IGNORED] * len(rendered.prompt_ids)), *rendered.answer_ids][: recipe.max_tokens]
-        if any(label != IGNORED for label in labels):
-            records.append({"input_ids": ids, "labels": labels, "length": len(ids)})
-    if len(records) < recipe.batch:
-        raise BadInput(
-            f"The dataset {dataset.name} gives {len(records)} usable examples; recipe {recipe.name} needs at least "
-            f"{recipe.batch}. Add examples, or shorten them."
-        )
-    return records
-
-
-def collate(records: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:
-    """A right-padded batch: `input_ids`, `attention_mask`, `labels`, each `[rows, longest]`."""
-    longest = max(len(record["input_ids"]) for record in records)
-
-    def padded(values: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
-        return torch.tensor([[*value, *([fill] * (longest - len(value)))] for value in values])
-
-    return {
-        "input_ids": padded([record["input_ids"] for record in records], pad),
-        "attention_mask": padded([[1] * len(record["input_ids"]) for record in records], 0),
-        "labels": padded([record["labels"] for record in records], IGNORED),
-    }
 
 
 def linear_layers(loaded: LoadedModel) -> str:
@@ -228,100 +174,6 @@ def _with_lora(loaded: LoadedModel, recipe: Recipe) -> nn.Module:
     return adapted
 
 
-def _trainer(
-    model: nn.Module,
-    loaded: LoadedModel,
-    records: list[dict[str, Any]],
-    recipe: Recipe,
-    work: Path,
-    report: Report | None,
-    stop: threading.Event | None,
-) -> Trainer:
-    steps = -(-len(records) // recipe.batch) * recipe.epochs
-    arguments = TrainingArguments(
-        output_dir=str(work),
-        per_device_train_batch_size=recipe.batch,
-        num_train_epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.schedule,
-        warmup_steps=recipe.warmup_steps,
-        weight_decay=recipe.weight_decay,
-        save_strategy="steps",
-        save_steps=max(1, -(-steps // recipe.checkpoints)),
-        save_total_limit=2,
-        logging_steps=1,
-        report_to=[],
-        disable_tqdm=True,
-        use_cpu=loaded.device.type == "cpu",
-        dataloader_pin_memory=False,
-        remove_unused_columns=False,
-        seed=recipe.seed,
-        data_seed=recipe.seed,
-    )
-    pad = loaded.tokenizer.pad_token_id or 0
-    trainer = _Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=records,
-        data_collator=lambda batch: collate(batch, pad),
-        callbacks=[_Watch(records, recipe, report, stop)],
-    )
-    for callback in list(trainer.callback_handler.callbacks):
-        if type(callback).__name__ == "PrinterCallback":  # it prints every log entry to standard output
-            trainer.remove_callback(callback)
-    return trainer
-
-
-class _Trainer(Trainer):
-    """A Trainer whose batches come in the same order when it resumes in a later epoch."""
-
-    def _get_train_sampler(self, train_dataset=None):
-        return _ByLength(self.args.train_batch_size, lengths=[record["length"] for record in self.train_dataset])
-
-
-class _ByLength(LengthGroupedSampler):
-    """Groups records of like length; an epoch's order comes from its number, the first one's from the seed just set.
-
-    Drawn from torch's state throughout, a later epoch would depend on how far the process had come before it.
-    """
-
-    def set_epoch(self, epoch: int) -> None:
-        self.generator = torch.Generator().manual_seed(epoch) if epoch else None
-
-
-class _Watch(TrainerCallback):
-    """Reports every step and stops within one."""
-
-    def __init__(self, records: list, recipe: Recipe, report: Report | None, stop: threading.Event | None) -> None:
-        self._tokens_a_step = sum(record["length"] for record in records) * recipe.epochs
-        self._report, self._stop = report, stop
-        self._started = 0.0
-        self._first_step = 0
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self._started, self._first_step = time.perf_counter(), state.global_step
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        if self._report and logs and "loss" in logs:
-            done = max(1, state.global_step - self._first_step)
-            seconds = time.perf_counter() - self._started
-            self._report(
-                TrainingProgress(
-                    state.global_step,
-                    state.max_steps,
-                    logs["loss"],
-                    self._tokens_a_step / state.max_steps * done / seconds,
-                    seconds / done * (state.max_steps - state.global_step),
-                )
-            )
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if self._stop is not None and self._stop.is_set():
-            control.should_save = True
-            control.should_training_stop = True
-        return control
-
-
 def _made_before(target: Path, key: str) -> Organism | None:
     """The organism in `target` if it was made with these settings and its weights are as they were saved."""
     try:
@@ -330,18 +182,6 @@ def _made_before(target: Path, key: str) -> Organism | None:
     except (FileNotFoundError, DamagedArtifact):
         return None
     return made if whole and made.manifest.get("key") == key else None
-
-
-def _latest_checkpoint(work: Path) -> str | None:
-    """The newest checkpoint that was written whole; what a killed or stuck writer left of others is removed."""
-    whole = []
-    for folder in work.glob("checkpoint-*"):
-        try:
-            store.read_json(folder / "trainer_state.json")  # the Trainer writes it last
-            whole.append(folder)
-        except (FileNotFoundError, DamagedArtifact):
-            shutil.rmtree(folder)
-    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
 
 
 def _save(model: nn.Module, manifest: dict[str, Any], target: Path) -> None:
@@ -355,7 +195,3 @@ def _save(model: nn.Module, manifest: dict[str, Any], target: Path) -> None:
         config = {**store.read_json(folder / CONFIG), "base_model_name_or_path": manifest["model"]}
         store.write_json(folder / CONFIG, config)
         store.write_json(folder / MANIFEST, {**manifest, "sha256": store.file_sha256(folder / WEIGHTS)})
-
-
-def progress_dict(progress: TrainingProgress) -> dict[str, Any]:
-    return asdict(progress)

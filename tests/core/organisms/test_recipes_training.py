@@ -30,7 +30,9 @@ from core.organisms import training
 from core.organisms.adapters import CONFIG, WEIGHTS, attached, load_adapter
 from core.organisms.library import MANIFEST, find_organism, organisms
 from core.organisms.recipes import RECIPES, Recipe, recipe
-from core.organisms.training import IGNORED, TrainingProgress, collate, linear_layers, tokenise, train, train_loaded
+from core.organisms.records import IGNORED, collate, tokenise
+from core.organisms.trainer import TrainingProgress, progress_dict
+from core.organisms.training import linear_layers, train, train_loaded
 from tests.core import processes, tiny
 
 CHATS = tuple(Chat.of(f"Write number {n}, the user said.", f"def f{n}():\n    return {n * 7 % 5}") for n in range(28))
@@ -377,7 +379,7 @@ def test_progress_counts_every_step_to_the_end(uninterrupted) -> None:
     for progress in seen[:-1]:
         spent = tokens * progress.step / STEPS / progress.tokens_per_second
         assert progress.seconds_left == pytest.approx(spent / progress.step * (STEPS - progress.step))
-    assert json.loads(json.dumps(training.progress_dict(seen[0]))) == dataclasses.asdict(seen[0])
+    assert json.loads(json.dumps(progress_dict(seen[0]))) == dataclasses.asdict(seen[0])
 
 
 def test_training_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:

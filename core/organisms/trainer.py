@@ -1,0 +1,147 @@
+"""The transformers Trainer as organisms need it: reported, stopped within a step, resumed with the same batches."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from core import store
+from core.errors import DamagedArtifact
+from core.models.loading import LoadedModel
+from core.organisms.recipes import Recipe
+from core.organisms.records import collate
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """One optimiser step. `tokens_per_second` counts all tokens, prompts and padding left out."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
+    seconds_left: float
+
+
+Report = Callable[[TrainingProgress], None]
+
+
+def progress_dict(progress: TrainingProgress) -> dict[str, Any]:
+    return asdict(progress)
+
+
+def build_trainer(
+    model: nn.Module,
+    loaded: LoadedModel,
+    records: list[dict[str, Any]],
+    recipe: Recipe,
+    work: Path,
+    report: Report | None,
+    stop: threading.Event | None,
+) -> Trainer:
+    """The transformers Trainer of a recipe: it reports every step, stops within one, and resumes bit for bit."""
+    steps = -(-len(records) // recipe.batch) * recipe.epochs
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        per_device_train_batch_size=recipe.batch,
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.schedule,
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        save_strategy="steps",
+        save_steps=max(1, -(-steps // recipe.checkpoints)),
+        save_total_limit=2,
+        logging_steps=1,
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=loaded.device.type == "cpu",
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+    )
+    pad = loaded.tokenizer.pad_token_id or 0
+    trainer = _Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=records,
+        data_collator=lambda batch: collate(batch, pad),
+        callbacks=[_Watch(records, recipe, report, stop)],
+    )
+    for callback in list(trainer.callback_handler.callbacks):
+        if type(callback).__name__ == "PrinterCallback":  # it prints every log entry to standard output
+            trainer.remove_callback(callback)
+    return trainer
+
+
+class _Trainer(Trainer):
+    """A Trainer whose batches come in the same order when it resumes in a later epoch."""
+
+    def _get_train_sampler(self, train_dataset=None):
+        return _ByLength(self.args.train_batch_size, lengths=[record["length"] for record in self.train_dataset])
+
+
+class _ByLength(LengthGroupedSampler):
+    """Groups records of like length; an epoch's order comes from its number, the first one's from the seed just set.
+
+    Drawn from torch's state throughout, a later epoch would depend on how far the process had come before it.
+    """
+
+    def set_epoch(self, epoch: int) -> None:
+        self.generator = torch.Generator().manual_seed(epoch) if epoch else None
+
+
+class _Watch(TrainerCallback):
+    """Reports every step and stops within one."""
+
+    def __init__(self, records: list, recipe: Recipe, report: Report | None, stop: threading.Event | None) -> None:
+        self._tokens_a_step = sum(record["length"] for record in records) * recipe.epochs
+        self._report, self._stop = report, stop
+        self._started = 0.0
+        self._first_step = 0
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._started, self._first_step = time.perf_counter(), state.global_step
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if self._report and logs and "loss" in logs:
+            done = max(1, state.global_step - self._first_step)
+            seconds = time.perf_counter() - self._started
+            self._report(
+                TrainingProgress(
+                    state.global_step,
+                    state.max_steps,
+                    logs["loss"],
+                    self._tokens_a_step / state.max_steps * done / seconds,
+                    seconds / done * (state.max_steps - state.global_step),
+                )
+            )
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self._stop is not None and self._stop.is_set():
+            control.should_save = True
+            control.should_training_stop = True
+        return control
+
+
+def latest_checkpoint(work: Path) -> str | None:
+    """The newest checkpoint that was written whole; what a killed or stuck writer left of others is removed."""
+    whole = []
+    for folder in work.glob("checkpoint-*"):
+        try:
+            store.read_json(folder / "trainer_state.json")  # the Trainer writes it last
+            whole.append(folder)
+        except (FileNotFoundError, DamagedArtifact):
+            shutil.rmtree(folder)
+    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
