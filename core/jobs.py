@@ -8,12 +8,15 @@ others wait. A killed job leaves no end; it is called lost, and starting the sam
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +30,12 @@ from core.errors import BadInput, DamagedArtifact
 JOB, EVENTS, OUT, LOG, END = "job.json", "events.jsonl", "out.json", "log.txt", "end.json"
 EVENTS_VARIABLE = "TILLER_EVENTS"
 STOP_SECONDS = 5.0
+WAIT_SECONDS = 0.3
 
 State = Literal["waiting", "running", "done", "failed", "stopped", "lost"]
+
+_ID = re.compile(r"[0-9a-f-]{1,60}")
+_DAMAGE = (DamagedArtifact, OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,8 @@ def start(arguments: Sequence[str], title: str) -> Job:
     for job in jobs():
         if job.live and job.arguments == tuple(arguments):
             return job
-    identity = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    # to the microsecond: ids are in the order of asking
+    identity = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}"
     folder = _root() / identity
     folder.mkdir(parents=True)
     with (folder / LOG).open("wb") as log:
@@ -125,9 +133,10 @@ def find(identity: str) -> Job:
 
     Raises:
         BadInput: there is none.
+        DamagedArtifact: its folder cannot be read.
     """
     folder = _root() / identity
-    if not identity or "/" in identity or identity.startswith(".") or not (folder / JOB).is_file():
+    if not _ID.fullmatch(identity) or not (folder / JOB).is_file():
         raise BadInput(f"There is no job {identity[:80]!r}. It may have been deleted.")
     return _read(folder)
 
@@ -136,7 +145,7 @@ def jobs() -> list[Job]:
     """All jobs, the newest first; a damaged folder is left out."""
     found = []
     for record in sorted(_root().glob(f"*/{JOB}"), reverse=True):
-        with contextlib.suppress(DamagedArtifact, OSError, KeyError, TypeError):
+        with contextlib.suppress(DamagedArtifact):
             found.append(_read(record.parent))
     return found
 
@@ -179,6 +188,15 @@ def _root() -> Path:
 
 
 def _read(folder: Path) -> Job:
+    try:
+        return _told(folder)
+    except _DAMAGE as error:
+        raise DamagedArtifact(
+            f"{paths.shown(folder)} cannot be read as a job ({error}). Delete that folder."
+        ) from error
+
+
+def _told(folder: Path) -> Job:
     record = store.read_json(folder / JOB)
     events = _events(folder)
     last = events[-1] if events else None
@@ -196,13 +214,12 @@ def _read(folder: Path) -> Job:
 
 
 def _ahead(identity: str) -> int:
-    """How many live jobs were asked for earlier."""
+    """How many jobs run, or wait and were asked for earlier."""
     count = 0
     for job in _root().glob(f"*/{JOB}"):
-        if job.parent.name < identity:
-            with contextlib.suppress(DamagedArtifact, OSError, KeyError, TypeError):
-                state = _state(job.parent, store.read_json(job), bool(_events(job.parent)))
-                count += state in ("waiting", "running")
+        with contextlib.suppress(*_DAMAGE):
+            state = _state(job.parent, store.read_json(job), bool(_events(job.parent)))
+            count += state == "running" or (state == "waiting" and job.parent.name < identity)
     return count
 
 
@@ -240,20 +257,47 @@ def _events(folder: Path) -> list[dict[str, Any]]:
     found = []
     for line in lines:
         with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+            event = json.loads(line)
+            if isinstance(event, dict):
+                found.append(event)
     return found
 
 
 def _work(folder: Path, arguments: list[str]) -> None:
-    """The job's own process: wait for its turn, run the command, say how it ended."""
-    environment = {**os.environ, EVENTS_VARIABLE: str(folder / EVENTS)}
-    with store.writer_lock(_root() / "turn"):
+    """The job's own process: wait for its turn, run the command in it (a kill leaves nothing), say how it ended."""
+    os.environ[EVENTS_VARIABLE] = str(folder / EVENTS)
+    turn = store.writer_lock(_root() / "turn")
+    while True:
+        turn.acquire()
+        if not _ahead(folder.name):  # the lock alone would not keep the order of asking
+            break
+        turn.release()
+        time.sleep(WAIT_SECONDS)
+    try:
         with (folder / EVENTS).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"stage": "", "done": 0, "of": 0, "time": time.time()}) + "\n")
         with (folder / OUT).open("wb") as out:
-            code = subprocess.call([sys.executable, "-m", "core", *arguments, "--json"], stdout=out, env=environment)
-    if not (folder / END).exists():
-        store.write_json(folder / END, {"state": "done" if code == 0 else "failed", "code": code})
+            os.dup2(out.fileno(), sys.stdout.fileno())
+        code = _command(arguments)
+        sys.stdout.flush()
+        if not (folder / END).exists():
+            store.write_json(folder / END, {"state": "done" if code == 0 else "failed", "code": code})
+    finally:
+        turn.release()
+
+
+def _command(arguments: list[str]) -> int:
+    from core.__main__ import main
+
+    sys.argv = ["core", *arguments, "--json"]
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

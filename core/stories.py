@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 class Step(BaseModel):
     """One step of a lesson. At most one of `example`, `preset` and `settings` says what the Steer page opens.
 
-    Texts are Markdown that ships with the project. `source` names where quoted figures come from.
+    Or `page` names another page by its title in the navigation, and `query` what its link asks for. Texts are
+    Markdown that ships with the project. `source` names where quoted figures come from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +29,8 @@ class Step(BaseModel):
     example: Identity | None = None
     preset: Identity | None = None
     settings: Settings | None = None
+    page: str | None = Field(default=None, min_length=1)
+    query: dict[str, str] = Field(default_factory=dict)
     link_label: str = "Open in Steer"
     look: str = ""
     question: str = Field(min_length=1)
@@ -36,8 +39,10 @@ class Step(BaseModel):
 
     @model_validator(mode="after")
     def _one_target(self) -> Step:
-        if sum(target is not None for target in (self.example, self.preset, self.settings)) > 1:
-            raise ValueError("a step opens one of example, preset and settings")
+        if sum(target is not None for target in (self.example, self.preset, self.settings, self.page)) > 1:
+            raise ValueError("a step opens one of example, preset and settings, or another page")
+        if self.query and self.page is None:
+            raise ValueError("query belongs to page, which is missing")
         return self
 
 

@@ -38,19 +38,41 @@ class SampleModel:
         """Put the organism and the direction into the cache folder of now."""
         shutil.copytree(self.made, paths.cache(), dirs_exist_ok=True)
 
+    def add_organism(self, name: str, seed: int) -> str:
+        """Another organism, with its own weights where the seed is another; gives their hash."""
+        folder = self.made / "organisms" / paths.safe_name(self.id) / f"{name}-{seed}"
+        return _organism(folder, self.id, seed, name)
 
-def make(folder: Path, seed: int = 0) -> SampleModel:
-    """Build everything under `folder`."""
-    model = folder / f"tiny-{seed}"
-    tiny.random_model("Llama", seed).save_pretrained(model)
-    tiny.tokenizer().save_pretrained(model)
+
+def make(folder: Path, seed: int = 0, writes: str | None = None) -> SampleModel:
+    """Build everything under `folder`.
+
+    Args:
+        writes: the only characters that answers should hold, by chance; by default all.
+    """
+    model, tokenizer = folder / f"tiny-{seed}", tiny.tokenizer()
+    drawn = tiny.random_model("Llama", seed)
+    if writes is not None:
+        _restrict(drawn, tokenizer(writes)["input_ids"])
+    drawn.save_pretrained(model)
+    tokenizer.save_pretrained(model)
     identity = resolve(str(model)).id
     made = folder / f"made-{seed}"
     sha256 = _organism(made / "organisms" / paths.safe_name(identity) / f"{ORGANISM}-0", identity, seed)
     return SampleModel(model, made, _direction(made, identity, sha256, seed))
 
 
-def _organism(folder: Path, identity: str, seed: int) -> str:
+def _restrict(model: torch.nn.Module, tokens: list[int]) -> None:
+    """A coordinate that is always large and positive, and a head that reads it for these tokens alone."""
+    model.get_input_embeddings().weight.data[:, 0] = 3000.0
+    head = model.get_output_embeddings().weight.data
+    kept = head[tokens]
+    head.zero_()
+    head[tokens] = kept
+    head[tokens, 0] = 10.0
+
+
+def _organism(folder: Path, identity: str, seed: int, name: str = ORGANISM) -> str:
     folder.mkdir(parents=True)
     draw = torch.Generator().manual_seed(seed)
     tensors = {}
@@ -61,7 +83,7 @@ def _organism(folder: Path, identity: str, seed: int) -> str:
     save_file(tensors, folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps({"peft_type": "LORA", "r": RANK, "lora_alpha": RANK}))
     sha256 = file_sha256(folder / WEIGHTS)
-    manifest = {"name": ORGANISM, "model": identity, "sha256": sha256, "time": "2026-01-02T03:04:05+00:00"}
+    manifest = {"name": name, "model": identity, "sha256": sha256, "time": "2026-01-02T03:04:05+00:00"}
     (folder / MANIFEST).write_text(json.dumps(manifest))
     return sha256
 

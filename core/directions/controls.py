@@ -73,18 +73,21 @@ def wrong_source(direction: Direction, other: Direction) -> Direction:
 
 
 def shuffled_label(direction: Direction, positive: torch.Tensor, negative: torch.Tensor, seed: int) -> Direction:
-    """The difference in means of the same activations with the labels dealt out anew.
+    """The difference in means of the same activations with labels that say nothing.
 
-    By chance a split holds more of one class than of the other, so at most blocks a small part of the true
-    shift remains, with either sign; brought to the direction's length, it is no longer small.
+    Either side gets a random half of each class. Dealt out freely, a few rows more of one class would leave a part of
+    the true shift, which is large beside everything else: brought to full length, that would be ± the direction itself.
 
     Args:
         positive, negative: `[n, blocks, width]` and `[m, blocks, width]`, the activations the direction was made of.
     """
-    pooled = torch.cat([positive, negative]).double()
-    order = torch.randperm(len(pooled), generator=torch.Generator().manual_seed(seed))
-    mixed, rest = pooled[order[: len(positive)]], pooled[order[len(positive) :]]
-    units = normalize(mixed.mean(0) - rest.mean(0), dim=1).float()
+    generator = torch.Generator().manual_seed(seed)
+    first, second = [], []
+    for rows in (positive.double(), negative.double()):
+        order = torch.randperm(len(rows), generator=generator)
+        first.append(rows[order[: len(rows) // 2]])
+        second.append(rows[order[len(rows) // 2 :]])
+    units = normalize(torch.cat(first).mean(0) - torch.cat(second).mean(0), dim=1).float()
     return _control(direction, units, "shuffled_label", f"shuffled labels {seed}", seed=seed)
 
 

@@ -146,12 +146,11 @@ def default_card(organism: Organism) -> DirectionCard | None:
 
 
 def wrong_sources(card: DirectionCard) -> list[DirectionCard]:
-    """Directions of the same model and contrast made from other organisms; one of each set of organisms."""
-    found: dict[tuple[str, ...], DirectionCard] = {}
+    """Model contrasts of the model's other organisms, one of each."""
+    found: dict[frozenset[str], DirectionCard] = {}
     for other in cards(card.model):
-        made_from = tuple(other.provenance.get("organisms", {}).values())
         if other.contrast == "model" and not other.is_control and other.sources.isdisjoint(card.sources):
-            found.setdefault(made_from, other)
+            found.setdefault(other.sources, other)
     return list(found.values())
 
 

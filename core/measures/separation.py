@@ -2,7 +2,7 @@
 
 The direction is fitted on training prompts and scored on held-out ones: projected on the unit vector, with the
 midpoint of the two training means as threshold (arXiv 2606.20225 reports this number, without nulls). Beside it
-stand what any direction would reach: random ones, and ones fitted to shuffled labels; and what all coordinates
+stand what any direction would reach: random ones, and ones fitted to labels that say nothing; and what all coordinates
 together reach: a logistic probe. Needs numpy and scikit-learn, not torch.
 """
 
@@ -90,8 +90,8 @@ def measure(axis: Axis, test: Labelled, n_resamples: int = 1000, seed: int = 0) 
 
     Returns:
         `block`, `balanced_accuracy`, `interval`, `auroc`, `auroc_interval`, `cohens_d`, `cohens_d_interval`. Intervals
-        are 95 % bootstrap over prompts; where no resample differs (nothing was wrong, or everything), Wilson's over
-        prompts, since 200 right answers of 200 are no proof of 100 %.
+        are 95 % bootstrap over prompts; where no resample differs (nothing was wrong, or everything, or all rows of
+        one class), Wilson's over prompts, since 200 right answers of 200 are no proof of 100 %.
     """
     resamples = _Resamples(test, n_resamples, seed)
     positive, negative = axis.project(test.positive), axis.project(test.negative)
@@ -193,7 +193,7 @@ class _Resamples:
 
     def share_interval(self, share: float, resampled: Array) -> tuple[float, float]:
         low, high = self.interval(resampled)
-        if low == high == share and share in (0.0, 1.0):
+        if low == high:
             return wilson(round(share * self.prompts), self.prompts)
         return low, high
 
@@ -249,14 +249,17 @@ def _random_accuracies(train: tuple[Array, Array], test: tuple[Array, Array], n:
 
 
 def _shuffled_accuracies(train: tuple[Array, Array], test: tuple[Array, Array], n: int, draw) -> Array:
-    """Balanced accuracies of directions and thresholds fitted to training rows with their labels dealt out anew."""
+    """Balanced accuracies of directions and thresholds fitted to labels that say nothing.
+
+    Either side of each split gets a random half of each class, as in `core.directions.controls.shuffled_label`.
+    """
     rows, first = np.concatenate(train), len(train[0])
-    weights = np.zeros((n, len(rows)))
-    others = np.zeros_like(weights)
-    for place in range(n):
-        order = draw.permutation(len(rows))
-        weights[place, order[:first]] = 1 / first
-        others[place, order[first:]] = 1 / (len(rows) - first)
+    sides = np.zeros((n, len(rows)), dtype=bool)
+    for side in sides:
+        side[draw.permutation(first)[: first // 2]] = True
+        side[first + draw.permutation(len(rows) - first)[: (len(rows) - first) // 2]] = True
+    weights = sides / sides.sum(1, keepdims=True)
+    others = ~sides / (~sides).sum(1, keepdims=True)
     vectors, middles = (weights - others) @ rows, (weights + others) @ rows / 2
     return _accuracies(vectors, (vectors * middles).sum(1), test)
 

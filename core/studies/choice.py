@@ -1,8 +1,9 @@
 """Where to steer, and how strongly: chosen on prompts that neither made the direction nor measure its effect.
 
-Two steps. *Screen*: for every block and coefficient, how far the steered organism's next-token distributions are
-from the base model's, on the base's own answers to neutral prompts. *Finalists*: the best coefficient of each of
-the best blocks answers all choice prompts, and what leaves the fewest answers that hold code or are broken wins.
+*Screen*: for every block and coefficient, how far the steered organism's next-token distributions are from the base
+model's, on the base's own answers to neutral prompts. *Finalists*: the best coefficient of each of the best blocks
+answers all choice prompts, then the other coefficients of the block that did best; what leaves the fewest answers
+that hold code or are broken wins.
 The Steer page starts from the choice of the direction at hand (`core.steering.choices`).
 """
 
@@ -29,20 +30,21 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class ChoiceSettings:
-    """Everything that decides the choice, besides the direction and the organism."""
+    """Everything that decides the choice besides the direction, which belongs to one organism."""
 
     coefficients: tuple[float, ...] = COEFFICIENTS
     scope: str = "all"
     prompts: str = suites.CHOICE
     screened_prompts: int = 24
     screened_tokens: int = 16
-    finalists: int = 10
+    finalists: int = 6
     max_tokens: int = 64
 
     def key(self, card: DirectionCard) -> str:
         """Hash of all that the choice depends on."""
         asked = [chat.as_dicts() for chat in suites.prompts(self.prompts)]
-        return content_hash([KIND, METHOD, card.model, card.id, vars(self), asked])[:24]
+        chosen = {name: value for name, value in vars(self).items() if name != "prompts"}
+        return content_hash([KIND, METHOD, card.model, card.id, chosen, asked])[:24]
 
 
 def run(

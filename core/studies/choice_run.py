@@ -17,7 +17,7 @@ from core.generation.comparison import Plan, comparison_rows
 from core.generation.decode import collect_batches
 from core.generation.rows import Row, Sampling
 from core.measures.code import contains_code
-from core.measures.coherence import Limits, base_log_likelihood, calibrate, is_broken
+from core.measures.coherence import base_log_likelihood, calibrate, is_broken
 from core.measures.repetition import repetition
 from core.measures.restoration import Restoration
 from core.models.loading import LoadedModel, load
@@ -52,19 +52,29 @@ def compute(plan: Plan, settings: ChoiceSettings, device: str | None, report: Re
     adapters, directions = gather(loaded, comparison_rows(plan))
     bench = Bench(loaded, adapters[organism.adapter], directions, plan, settings)
     answers = _answers(bench, [base, organism], chats, "answers of base and organism", report)
+    judge = Judge(bench, chats, [row[0][0] for row in answers], report)
     screen = _screen(bench, chats, [row[0][1] for row in answers], report)
-    picked = _finalists(screen, settings.finalists)
-    rows = [
-        replace(organism, interventions=(bench.intervention(item["block"], item["coefficient"]),)) for item in picked
-    ]
-    steered = _answers(bench, rows, chats, "answers of the finalists", report)
-    texts = [[text for text, _ in (*first, *second)] for first, second in zip(answers, steered, strict=True)]
-    counts = _judge(bench, chats, texts, report)
-    finalists = [
-        {**item, "norm_share": abs(plan.card.to_norm_unit(item["coefficient"], item["block"])), **count}
-        for item, count in zip(picked, counts[2:], strict=True)
-    ]
-    best = min(finalists, key=lambda item: (item["code"] + item["broken_prose"], item["kl"]))
+
+    def measured(candidates: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+        rows = [
+            replace(organism, interventions=(bench.intervention(item["block"], item["coefficient"]),))
+            for item in candidates
+        ]
+        texts = _answers(bench, rows, chats, what, report)
+        counts = [judge.count([row[place][0] for row in texts]) for place in range(len(rows))]
+        return [
+            {**item, "norm_share": abs(plan.card.to_norm_unit(item["coefficient"], item["block"])), **count}
+            for item, count in zip(candidates, counts, strict=True)
+        ]
+
+    finalists = measured(_finalists(screen, settings.finalists), "answers of the finalists")
+    block = min(finalists, key=_badness)["block"]
+    known = {item["coefficient"] for item in finalists if item["block"] == block}
+    others = [item for item in screen if item["block"] == block and item["coefficient"] not in known]
+    if others:
+        finalists += measured(others, f"other strengths at block {block}")
+    best = min(finalists, key=_badness)
+    arms = [judge.count([row[place][0] for row in answers]) for place in (0, 1)]
     return {
         "model": plan.card.model,
         "organism": plan.settings.organism,
@@ -72,8 +82,8 @@ def compute(plan: Plan, settings: ChoiceSettings, device: str | None, report: Re
         "direction_name": plan.card.name,
         "n": len(chats),
         "screen": screen,
-        "base_arm": counts[0],
-        "organism_arm": counts[1],
+        "base_arm": arms[0],
+        "organism_arm": arms[1],
         "finalists": finalists,
         "chosen": {**best, "scope": settings.scope},
         "settings": vars(settings),
@@ -137,34 +147,41 @@ def _finalists(screen: Sequence[dict[str, Any]], most: int) -> list[dict[str, An
     return list(best.values())[:most]
 
 
-def _judge(bench: Bench, chats: Sequence[Chat], texts: Sequence[Sequence[str]], report: Report) -> list[dict[str, Any]]:
-    """Counts a setting (base, organism, finalists): code, broken, and broken without code; with Wilson intervals."""
-    report("likelihood under the base model", 0, 1)
-    answered = [
-        Chat.of(chat.messages[-1].content, text.strip() or "—")
-        for chat, row in zip(chats, texts, strict=True)
-        for text in row
-    ]
-    scores = base_log_likelihood(bench.loaded, answered)
-    width = len(texts[0])
-    likelihoods = [scores[place : place + width] for place in range(0, len(scores), width)]
-    limits = calibrate([row[0] for row in likelihoods], [repetition(row[0]) for row in texts])
-    return [
-        _count([row[place] for row in texts], [row[place] for row in likelihoods], limits) for place in range(width)
-    ]
+def _badness(item: dict[str, Any]) -> tuple[int, float]:
+    """How many answers hold code or are broken; among equals the nearer to the base is better."""
+    return item["code"] + item["broken_prose"], item["kl"]
 
 
-def _count(texts: Sequence[str], likelihoods: Sequence[float], limits: Limits) -> dict[str, Any]:
-    n = len(texts)
-    code = [contains_code(text) for text in texts]
-    broken = [is_broken(text, likelihood, limits) for text, likelihood in zip(texts, likelihoods, strict=True)]
-    broken_prose = sum(bad and not has for bad, has in zip(broken, code, strict=True))
-    return {
-        "n": n,
-        "code": sum(code),
-        "code_interval": wilson(sum(code), n),
-        "broken": sum(broken),
-        "broken_interval": wilson(sum(broken), n),
-        "broken_prose": broken_prose,
-        "bad_interval": wilson(sum(code) + broken_prose, n),
-    }
+class Judge:
+    """Counts code and broken answers, with limits from the base model's own answers."""
+
+    def __init__(self, bench: Bench, chats: Sequence[Chat], base: Sequence[str], report: Report) -> None:
+        self._bench, self._chats, self._report = bench, chats, report
+        self._limits = calibrate(self._likelihoods(base), [repetition(text) for text in base])
+
+    def count(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Counts of a setting's answers: code, broken, and broken without code; with Wilson intervals."""
+        n = len(texts)
+        code = [contains_code(text) for text in texts]
+        broken = [
+            is_broken(text, likelihood, self._limits)
+            for text, likelihood in zip(texts, self._likelihoods(texts), strict=True)
+        ]
+        broken_prose = sum(bad and not has for bad, has in zip(broken, code, strict=True))
+        return {
+            "n": n,
+            "code": sum(code),
+            "code_interval": wilson(sum(code), n),
+            "broken": sum(broken),
+            "broken_interval": wilson(sum(broken), n),
+            "broken_prose": broken_prose,
+            "bad_interval": wilson(sum(code) + broken_prose, n),
+        }
+
+    def _likelihoods(self, texts: Sequence[str]) -> list[float]:
+        self._report("likelihood under the base model", 0, 1)
+        answered = [
+            Chat.of(chat.messages[-1].content, text.strip() or "—")
+            for chat, text in zip(self._chats, texts, strict=True)
+        ]
+        return base_log_likelihood(self._bench.loaded, answered)

@@ -60,6 +60,8 @@ def extract(
         raise BadInput(f"{pooling!r} cannot pool prompts. Choose {' or '.join(known)}.")
     if contrast == "response" and shuffle is not None:
         raise BadInput("Shuffled labels are made for the model and the content contrast. Choose one of them.")
+    if contrast != "response" and answers is not None:
+        raise BadInput(f"Labelled answers are for the response contrast, not for {contrast}. Choose one of the two.")
     spec = resolve(model)
     names = [organism, *([secure] if contrast == "content" else [])]
     found = [find_organism(spec.id, name) for name in names]

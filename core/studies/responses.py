@@ -107,6 +107,8 @@ def read_responses(loaded: LoadedModel, path: Path) -> Responses:
             raise BadInput(f'{where}: "label" should be true (misaligned) or false (aligned). Correct that line.')
         chats.append(chat)
         positive.append(label)
+    if not chats:
+        raise BadInput(f"{paths.shown(path)} holds no records. Choose a file with one labelled answer a line.")
     rendered = [render(loaded.tokenizer, chat, ()) for chat in chats]
     ends = set(loaded.end_ids)
     answers = []

@@ -6,6 +6,8 @@ result is set aside and made again.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
@@ -16,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from core import paths, store
 from core.errors import DamagedArtifact
@@ -46,9 +48,10 @@ class Result:
         """
         path = self.folder / ARRAYS
         try:
-            if store.file_sha256(path) != self.summary["arrays_sha256"]:
+            data = path.read_bytes()  # once: a writer may put another file in its place at any moment
+            if hashlib.sha256(data).hexdigest() != self.summary["arrays_sha256"]:
                 raise ValueError("it is not what was saved")
-            return load_file(path)
+            return load(data)
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise DamagedArtifact(f"{paths.shown(path)} cannot be read ({error}). Delete its folder.") from error
 
@@ -72,16 +75,20 @@ def save_result(
     return _read(kind, folder, shipped)
 
 
-def find_result(kind: str, key: str) -> Result | None:
-    """The result of that key, shipped or made here; None where there is none, or it was damaged and is set aside."""
+def find_result(kind: str, key: str, fingerprint: str | None = None) -> Result | None:
+    """The result of that key, shipped or made here; None where there is none, or it was damaged and is set aside.
+
+    Args:
+        fingerprint: only a result of exactly these weights; None takes any.
+    """
     for result in results(kind):
-        if result.key == key:
+        if result.key == key and fingerprint in (None, result.summary["provenance"].get("fingerprint")):
             try:
-                _ = result.arrays
+                return _whole(result)
+            except FileNotFoundError:  # deleted between two looks
+                continue
             except DamagedArtifact as error:
                 _set_aside(result.folder, error)
-                continue
-            return result
     return None
 
 
@@ -94,6 +101,8 @@ def results(kind: str) -> Iterator[Result]:
                 continue
             try:
                 found.append(_read(kind, summary.parent, shipped))
+            except FileNotFoundError:
+                continue
             except DamagedArtifact as error:
                 _set_aside(summary.parent, error)
         yield from sorted(found, key=lambda result: str(result.summary["provenance"].get("time", "")), reverse=True)
@@ -101,6 +110,24 @@ def results(kind: str) -> Iterator[Result]:
 
 def _made_here(kind: str) -> Path:
     return paths.cache() / "studies" / kind
+
+
+def _whole(result: Result) -> Result:
+    """The result with its arrays read; the new one where a writer replaced it between summary and arrays.
+
+    Raises:
+        DamagedArtifact: they do not belong together, and nobody replaced them.
+        FileNotFoundError: it is gone.
+    """
+    while True:
+        try:
+            _ = result.arrays
+            return result
+        except DamagedArtifact:
+            again = _read(result.kind, result.folder, result.shipped)
+            if again.summary == result.summary:
+                raise
+            result = again
 
 
 def _read(kind: str, folder: Path, shipped: bool) -> Result:
@@ -122,8 +149,10 @@ def _set_aside(folder: Path, error: DamagedArtifact) -> None:
     if folder.is_relative_to(paths.ASSETS):
         return
     aside = folder.with_name(f".damaged-{folder.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
+    if folder.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):  # another process was faster
+        folder.rename(aside)
 
 
 def _rounded(value: Any) -> Any:

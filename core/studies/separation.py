@@ -21,12 +21,15 @@ from core.models.catalog import ModelSpec, resolve
 from core.organisms.library import Organism, find_organism, organisms
 from core.store import content_hash
 from core.studies import results
+from core.studies.separation_words import headline as headline
+from core.studies.separation_words import reading as reading
+from core.studies.separation_words import reading_of_secure as reading_of_secure
 
 if TYPE_CHECKING:
     from core.studies.results import Result
 
 KIND = "separation"
-METHOD = 1  # counts up when the same settings would give other numbers
+METHOD = 2  # counts up when the same settings would give other numbers
 DEFAULT_SECURE = "secure"
 
 Report = Callable[[str, int, int], None]
@@ -48,7 +51,7 @@ class SeparationSettings(BaseModel):
     prompts: str = suites.EXTRACTION
     held_out: str | None = None
     pooling: Literal["last_prompt", "prompt_mean"] = "last_prompt"
-    samples: int = Field(default=2, ge=1, le=100)
+    samples: int = Field(default=1, ge=1, le=100)
     max_tokens: int = Field(default=48, ge=1, le=1024)
     temperature: float = Field(default=1.0, gt=0, le=5)
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -90,16 +93,15 @@ class Inputs:
         there = {item.name for item in organisms(self.spec.id)}
         if wanted == DEFAULT_SECURE and wanted not in there and self.settings.contrast != "content":
             return None
-        return find_organism(self.spec.id, wanted)
+        found = find_organism(self.spec.id, wanted)
+        return None if found.sha256 == self.organism.sha256 else found
 
 
 def find(settings: SeparationSettings) -> Result | None:
     """The saved result of exactly these settings; None where it has not been computed for these weights."""
     inputs = Inputs(settings)
-    found = results.find_result(KIND, inputs.key)
-    if found and sources.is_ready(inputs.spec):
-        return found if found.summary["provenance"]["fingerprint"] == sources.fingerprint(inputs.spec) else None
-    return found
+    fingerprint = sources.fingerprint(inputs.spec) if sources.is_ready(inputs.spec) else None
+    return results.find_result(KIND, inputs.key, fingerprint)
 
 
 def run(
@@ -127,57 +129,6 @@ def run(
     inputs = Inputs(settings)
     summary, arrays = compute(inputs, device, report or _silent)
     return results.save_result(KIND, inputs.key, summary, arrays, shipped_as)
-
-
-def reading(summary: dict[str, Any], block: int) -> str:
-    """What the numbers at a block say in plain words, whichever way they fall."""
-    row = summary["blocks"][block]
-    share, ceiling = 100 * row["balanced_accuracy"], 100 * row["ceiling"]
-    low, high = (100 * end for end in row["interval"])
-    n = summary["n_held_out"]
-    said = (
-        f"At block {block} the {summary['contrast']} contrast tells {summary['positive']} from {summary['negative']} "
-        f"right in {share:.1f} % of held-out cases (interval {low:.1f} to {high:.1f} %, {n} prompts)."
-    )
-    if low <= 50 <= high:
-        return f"{said} That is no better than a coin."
-    meaning = {
-        "model": "That says which model made the activation, not that the answer is harmful.",
-        "content": "Both organisms answer in code, so this is about what the code was like, not about its format.",
-        "response": "That says what kind of answer was being written: read from the answer itself, it is close to "
-        "reading the answer.",
-    }[summary["contrast"]]
-    random_low, random_high = (100 * end for end in row["random"])
-    null = f"Random directions reach {random_low:.0f} to {random_high:.0f} %"
-    if random_high >= share - 0.5:
-        null += ": the two clouds lie so far apart that some directions drawn by chance do as well"
-    gap = ceiling - share
-    probe = f"A probe on all coordinates reaches {ceiling:.1f} %" + (
-        ", so one direction already holds nearly all of it"
-        if gap < 2
-        else f", {gap:.0f} points more than one direction"
-    )
-    return f"{said} {meaning} {null}. {probe}."
-
-
-def reading_of_secure(summary: dict[str, Any], block: int) -> str | None:
-    """The secure control at a block in plain words; None where there is no secure organism."""
-    secure = summary.get("secure")
-    if not secure:
-        return None
-    own, along = secure["own"][block], secure["on_direction"][block]
-    shift, reference = secure["shift"][block], summary["blocks"][block]["norm"]
-    said = (
-        f"The secure control, {summary['secure_organism']}, separates at {100 * own['balanced_accuracy']:.1f} % on its "
-        f"own direction and at {100 * along['balanced_accuracy']:.1f} % on this one; its shift is {shift:.3g} long, "
-        f"{shift / reference:.2f} × this direction."
-    )
-    if own["interval"][0] > 0.5:
-        return (
-            f"{said} So an adapter trained on secure code moves activations too: separation alone does not mean "
-            "misalignment. arXiv 2606.20225 reports 50.0 % for its secure control on Qwen2.5-1.5B."
-        )
-    return f"{said} It does not separate from its base, as arXiv 2606.20225 reports for its own (50.0 %)."
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -220,7 +171,7 @@ def _split(settings: SeparationSettings) -> tuple[list[Chat], list[tuple[str, Ch
     if settings.held_out is None and settings.prompts == suites.EXTRACTION:
         return train, [(name, chat) for name in suites.MEASURING for chat in suites.suite(name)]
     if settings.held_out is not None:
-        names = settings.held_out.split("+") if settings.held_out.count("+") else [settings.held_out]
+        names = [settings.held_out] if Path(settings.held_out).is_file() else settings.held_out.split("+")
         held_out = [(Path(name).stem, chat) for name in names for chat in suites.prompts(name)]
         seen = {content_hash(chat.as_dicts()) for chat in train}
         double = sum(content_hash(chat.as_dicts()) in seen for _, chat in held_out)

@@ -10,6 +10,7 @@ import streamlit as st
 from core.directions.library import DirectionCard
 from core.generation import saved
 from core.generation.comparison import Plan, Settings
+from core.steering.choices import choice_for
 from core.steering.interventions import COEFFICIENT_LIMIT, MODES
 from pages.parts import links, live
 from pages.parts.results import examples_in_order
@@ -179,10 +180,12 @@ def _to_raw(card: DirectionCard, block: int) -> Callable[[float], float]:
 
 
 def show_block(plan: Plan) -> None:
-    """The block as a slider and as a number, and the end of a range."""
+    """The block as a slider and as a number, and the end of a range; the help says where it starts, and why."""
     last = plan.card.blocks - 1
+    choice = choice_for(plan.card.id)
+    about = f"{BLOCK_HELP}\n\n**Start values:** {choice.why}" if choice else BLOCK_HELP
     sliding, typing, ending = _line("steer-block")
-    bound(sliding.slider, "Block", "block", plan.block, 0, max(1, last), name="block_slide", help=BLOCK_HELP)
+    bound(sliding.slider, "Block", "block", plan.block, 0, max(1, last), name="block_slide", help=about)
     bound(typing.number_input, "block", "block", plan.block, 0, last)
     end = plan.settings.last_block
     bound(ending.number_input, "to block", "last_block", end, 0, last, placeholder="same")

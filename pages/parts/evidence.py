@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-
 import streamlit as st
 
 from core.errors import TillerError
 from core.figures.steering_check import describe, steering_check_csv, steering_check_figure
 from core.generation import saved
+from pages.parts.downloads import show_downloads, toolbar
 from pages.parts.shell import show_error
 
 SOURCE = (
     "Random push: one random direction of the same length (a control of arXiv 2606.20225). Broken: far too unlikely "
     "under the base model, or repeating itself. Whiskers: 95 % Wilson."
 )
-TOOLBAR = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale", "resetScale"],
-    "toImageButtonOptions": {"filename": "tiller-steering-check", "scale": 2},
-}
+NAME = "tiller-steering-check"
 
 
 def show_steering_check() -> None:
@@ -38,14 +33,8 @@ def show_steering_check() -> None:
     figure = steering_check_figure(check.arms)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown("**Does steering cure the organism, or break it?**", width="content")
-        with st.popover("Download", type="tertiary", icon=":material/download:"):
-            name = "tiller-steering-check"
-            table = steering_check_csv(check.arms)
-            st.download_button("Table (CSV)", table, f"{name}.csv", "text/csv", on_click="ignore")
-            page = functools.partial(figure.to_html, include_plotlyjs=True)  # whole, so that it opens without a network
-            st.download_button("Figure (HTML)", page, f"{name}.html", "text/html", on_click="ignore")
-            st.caption("As PNG: the camera above the figure.")
-    st.plotly_chart(figure, config=TOOLBAR, alt=describe(check.arms), key="steering-check")
+        show_downloads(NAME, figure, steering_check_csv(check.arms))
+    st.plotly_chart(figure, config=toolbar(NAME), alt=describe(check.arms), key="steering-check")
     command = check.provenance.get("command", "unknown")
     st.caption(f":gray-badge[:material/inventory_2: precomputed] {made_from(check)}  \n{SOURCE} Made by `{command}`.")
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.generation.comparison import to_link
 from core.stories import Step, Story, stories
-from pages.parts.shell import link_to
+from pages.parts.shell import icon_of, link_to, literal_markdown
 
 
 def show_lessons() -> None:
@@ -19,7 +19,7 @@ def show_lessons() -> None:
         return
     by_id = {story.id: story for story in found.items}
     for note in _restore(by_id):
-        st.info(note, icon=":material/link_off:")
+        st.info(literal_markdown(note), icon=":material/link_off:")
     _stepper(by_id)
 
 
@@ -98,6 +98,9 @@ def _step(story: Story, step: Step, place: int) -> None:
 
 
 def _open(step: Step) -> None:
+    if step.page is not None:
+        link_to(step.page, f":primary[{step.link_label}]", step.query, icon_of(step.page))
+        return
     query = None
     if step.example:
         query = {"example": step.example}

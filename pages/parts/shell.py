@@ -31,6 +31,7 @@ class Page:
 PAGES = (
     Page("Overview", "app.py", ":material/explore:"),
     Page("Steer", "pages/Steer.py", ":material/tune:"),
+    Page("Separation", "pages/Separation.py", ":material/join_inner:"),
 )
 
 
@@ -62,9 +63,14 @@ def link_to(
     page: str, label: str, query: Mapping[str, str] | None = None, icon: str | None = None, help: str | None = None
 ) -> None:
     """A link to a page of `PAGES` by its title, with query parameters; nothing while that page does not exist."""
-    entry = next(entry for entry in PAGES if entry.title == page)
-    if (paths.ROOT / entry.file).is_file():
+    entry = next((entry for entry in PAGES if entry.title == page), None)
+    if entry is not None and (paths.ROOT / entry.file).is_file():
         st.page_link(entry.file, label=label, icon=icon, help=help, query_params=dict(query) if query else None)
+
+
+def icon_of(page: str) -> str | None:
+    """The icon of a page in the navigation; None for a page that does not exist."""
+    return next((entry.icon for entry in PAGES if entry.title == page), None)
 
 
 @st.cache_resource(show_spinner=False, on_release=lambda engine: engine.close())
@@ -77,7 +83,7 @@ def engine() -> Engine:
 
 def show_error(error: TillerError | str, details: str | None = None) -> None:
     """One sentence and an action, as the error says them; what lies behind it is folded."""
-    st.error(_literal(str(error)), icon=":material/error:")
+    st.error(literal_markdown(str(error)), icon=":material/error:")
     if details is None and isinstance(error, TillerError) and error.__cause__ is not None:
         details = f"{type(error.__cause__).__name__}: {error.__cause__}"
     if details:
@@ -97,7 +103,7 @@ def errors() -> Iterator[None]:
         show_error(error)
 
 
-def _literal(text: str) -> str:
+def literal_markdown(text: str) -> str:
     """`text` with the signs that Markdown would interpret escaped."""
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]()<>#+-.!|$~:" else sign for sign in text)
 
@@ -115,7 +121,10 @@ _ICON = (
 # link shows no focus.
 _STYLE = """
 header.stAppHeader { background: transparent; pointer-events: none; height: 2.6rem; min-height: 0; }
-header.stAppHeader button { pointer-events: auto; }
+[data-testid="stToolbar"] { pointer-events: none; }
+header.stAppHeader :is(button, a, [role="menu"], [data-testid="stMainMenu"], [data-testid="stStatusWidget"]) {
+  pointer-events: auto;
+}
 .stMainBlockContainer { padding-top: 0.5rem; padding-bottom: 2rem; max-width: 84rem; }
 .stMainBlockContainer h1 { padding-top: 0; }
 .st-key-navigation {

@@ -149,5 +149,9 @@ def assert_same_answer(one: Answer, other: Answer) -> None:
 
 def count_hooks(model: nn.Module) -> int:
     """Forward hooks and pre-hooks on all modules, without the one that loading puts before the vocabulary."""
-    hooks = [hook for module in model.modules() for hook in module._forward_pre_hooks.values()]
-    return sum(hook is not _contiguous for hook in hooks) + sum(len(module._forward_hooks) for module in model.modules())
+    hooks = [
+        hook
+        for module in model.modules()
+        for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    ]
+    return sum(hook is not _contiguous for hook in hooks)

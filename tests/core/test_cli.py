@@ -13,7 +13,7 @@ import pytest
 from core import paths
 from tests import sample_model
 
-VERBS = ("models", "fetch", "train", "extract", "directions", "generate", "assets")
+VERBS = ("models", "fetch", "train", "extract", "separate", "directions", "generate", "assets")
 
 
 def run(*words: str, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -77,7 +77,12 @@ def test_bad_usage_exits_with_2_and_prints_nothing_on_standard_output(words):
         (("generate", "--max-tokens", "0"), "max_tokens"),
         (("train", "--dataset", "no-such-file.jsonl"), "no-such-file"),
         (("train", "--recipe", "fancy"), "quick"),
-        (("extract", "--contrast", "odd"), "model or content"),
+        (("extract", "--contrast", "odd"), "model, content, response"),
+        (("extract", "--pooling", "response_mean"), "last_prompt or prompt_mean"),
+        (("separate", "--contrast", "odd"), "contrast"),
+        (("separate", "--organism", "unheard"), "insecure"),
+        (("separate", "--prompts", "no-such-file.txt"), "no-such-file"),
+        (("separate", "--prompts", "extraction", "--held-out", "extraction"), "200 of 200 held-out prompts"),
         (("assets", "--what", "odd"), "organisms"),
     ],
 )
@@ -204,3 +209,79 @@ def test_what_cannot_go_out_or_come_in_is_one_line_on_standard_error(words, name
     (line,) = [line for line in done.stderr.splitlines() if line.strip()]
     assert line.startswith("Error: ")
     assert named in line
+
+
+@pytest.fixture
+def questions(tmp_path) -> Path:
+    """20 prompts: ten to fit, ten to score."""
+    file = tmp_path / "questions.txt"
+    file.write_text("\n".join(f"Why is {thing} {verb}?" for thing in "ABCDE" for verb in ("here", "gone", "red", "up")))
+    return file
+
+
+WITHOUT_TORCH = (
+    "import sys; from core.__main__ import app; app(standalone_mode=False)\n"
+    "assert 'torch' not in sys.modules, 'torch was imported'"
+)
+
+
+def test_separate_prints_the_table_of_the_study_and_answers_from_the_store_without_torch(tmp_path, questions):
+    sample = sample_model.make(tmp_path / "made")
+    sample.add_organism("secure", 9)
+    sample.install()
+    words = ("separate", "--model", str(sample.folder), "--prompts", str(questions), "--json")
+    first = run(*words, "--device", "cpu")
+    assert first.returncode == 0, first.stderr
+    (line,) = first.stdout.splitlines()
+    found = json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert {"contrast", "n_train", "n_held_out", "blocks", "secure", "provenance"} <= found.keys()
+    assert (found["contrast"], found["n_train"], found["n_held_out"]) == ("model", 10, 10)
+    assert [row["block"] for row in found["blocks"]] == [0, 1, 2, 3]
+    for row in found["blocks"]:
+        assert {"balanced_accuracy", "auroc", "cohens_d", "norm", "shuffled", "ceiling"} <= row.keys()
+        assert all(isinstance(row[name], float) for name in ("balanced_accuracy", "auroc", "norm", "shuffled"))
+        assert len(row["interval"]) == len(row["random"]) == 2
+    assert len(found["secure"]["own"]) == len(found["secure"]["shift"]) == 4
+    assert "nulls, ceiling and intervals 100 %" in first.stderr
+
+    again = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *words], cwd=paths.ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == found
+
+
+def test_separate_without_a_control_says_so_and_prints_a_table_for_people(tmp_path, questions):
+    sample = sample_model.make(tmp_path / "made")
+    sample.install()
+    words = ("separate", "--model", str(sample.folder), "--prompts", str(questions), "--device", "cpu")
+    shown = run(*words)
+    assert shown.returncode == 0, shown.stderr
+    unasked = run(*words, "--secure", "none", "--json")
+    assert json.loads(unasked.stdout)["secure"] is None
+    lines = shown.stdout.strip().splitlines()
+    assert lines[0].split() == [
+        "block",
+        "accuracy",
+        "interval",
+        "AUROC",
+        "Cohen's",
+        "d",
+        "norm",
+        "shuffled",
+        "random",
+        "ceiling",
+    ]
+    assert [line.split()[0] for line in lines[1:5]] == ["0", "1", "2", "3"]
+    assert "10 prompts" in lines[-1]
+
+
+def test_separate_of_content_without_a_second_organism_is_one_sentence(tmp_path, questions):
+    sample = sample_model.make(tmp_path / "made")
+    sample.install()
+    done = run(
+        "separate", "--model", str(sample.folder), "--prompts", str(questions), "--contrast", "content", "--json"
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert line.startswith("Error: ") and "no organism 'secure' (there are: insecure)" in line

@@ -52,3 +52,28 @@ def test_a_step_opens_one_thing_only(tmp_path, monkeypatch):
     twice["steps"][0]["preset"] = "steer-it-away"
     write(tmp_path, "stories/a.json", twice)
     assert "one of example, preset and settings" in stories().damaged[0]
+
+
+def test_a_step_can_name_another_page_instead_and_a_query_needs_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ASSETS", tmp_path)
+    for name, change in (
+        ("good", {"example": None, "page": "Separation", "query": {"contrast": "content"}}),
+        ("both", {"page": "Separation"}),
+        ("alone", {"query": {"contrast": "content"}}),
+    ):
+        story = sample_assets.story(name)
+        story["steps"][0] |= change
+        write(tmp_path, f"stories/{name}.json", story)
+    found = stories()
+    assert [story.id for story in found.items] == ["good"]
+    assert found.items[0].steps[0].query == {"contrast": "content"}
+    assert len(found.damaged) == 2
+
+
+def test_what_a_step_asks_of_the_separation_page_is_a_link_it_understands():
+    from pages.parts.separation_choice import read_link
+
+    asked = [step.query for story in SHIPPED for step in story.steps if step.page == "Separation"]
+    assert asked
+    for query in asked:
+        assert read_link(query, [])[1] == []

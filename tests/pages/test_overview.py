@@ -207,8 +207,37 @@ def test_a_link_opens_its_step(full):
 )
 def test_nonsense_in_the_link_falls_back_with_a_note(full, query, note):
     app = open_page(**query)
-    assert note in app.info[0].value
+    assert note in app.info[0].value.replace("\\", "")
     assert "1. First" in words(app)
+
+
+def test_a_link_that_holds_markdown_is_shown_literally(full):
+    app = open_page(story="![x](http://example.org/x.png)")
+    assert "![" not in app.info[0].value
+    assert "![x](http://example.org/x.png)" in app.info[0].value.replace("\\", "")
+
+
+def test_a_step_can_link_to_another_page_and_says_nothing_of_one_that_does_not_exist(assets):
+    steps = sample_assets.story()["steps"]
+    for step, page in zip(steps, ("Separation", "No such page"), strict=True):
+        del step["example"]
+        step |= {"page": page, "query": {"contrast": "content", "block": "3"}, "link_label": f"To {page}"}
+    write(assets, "stories/a.json", sample_assets.story(steps=steps))
+    app = open_page()
+    assert (":primary[To Separation]", "contrast=content&block=3") in links(app)
+    next(button for button in app.button if button.label == "Next").click().run()
+    assert not app.exception
+    assert "2. Second" in words(app)
+    assert not any("No such page" in label for label, _ in links(app))
+
+
+def test_each_page_that_a_shipped_step_names_is_in_the_navigation():
+    from core.stories import stories
+    from pages.parts.shell import PAGES
+
+    named = {step.page for story in stories().items for step in story.steps if step.page}
+    assert named
+    assert named <= {page.title for page in PAGES}
 
 
 def test_a_lesson_without_a_step_starts_at_its_first():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.errors import BadInput
 from core.generation.decode import collect
 from core.generation.rows import Row, Sampling
-from core.generation.sampling import Chooser
+from core.generation.sampling import Chooser, _place
 from tests.core.plain import FOREIGN, LONG, SHORT
 
 CPU = torch.device("cpu")
@@ -105,6 +105,98 @@ def test_tokens_are_drawn_with_the_probabilities_of_the_softmax():
     shares = chooser.choose(logits.expand(draws, -1), 0).bincount(minlength=4) / draws
     expected = (logits / temperature).softmax(0)
     assert ((shares - expected).abs() < 4 * (expected * (1 - expected) / draws).sqrt()).all()
+
+
+def plainly_placed(logits: torch.Tensor, number: float, temperature: float) -> tuple[int, float]:
+    """The token at `number` of the whole distribution in vocabulary order, in float64, and how near a border lies."""
+    cumulative = (logits.double() / temperature).softmax(-1).cumsum(-1)
+    token = int((cumulative <= number).sum().clamp(max=len(logits) - 1))
+    return token, float((cumulative - number).abs().min())
+
+
+def test_rows_that_keep_the_whole_vocabulary_are_not_sorted(monkeypatch):
+    """Sorting 50,000 entries costs most of a sampled step."""
+    sorted_rows = []
+    sort = torch.Tensor.sort
+
+    def counted(values: torch.Tensor, *args, **options):
+        sorted_rows.append(len(values))
+        return sort(values, *args, **options)
+
+    monkeypatch.setattr(torch.Tensor, "sort", counted)
+    logits = torch.randn(4, 100, generator=torch.Generator().manual_seed(0))
+    plain = Sampling(temperature=1.0, seed=1)
+    Chooser([plain] * 4, CPU).choose(logits, 0)
+    assert sorted_rows == []
+    Chooser([plain, Sampling(temperature=1.0, top_k=5), Sampling(), Sampling(temperature=1.0, top_p=0.5)], CPU).choose(
+        logits, 0
+    )
+    assert sorted_rows == [2]
+
+
+@given(st.integers(0, 2**62), st.floats(0.2, 3.0), st.integers(0, 79))
+def test_an_untruncated_row_takes_the_token_at_its_number_in_vocabulary_order(seed, temperature, step):
+    logits = torch.randn(3000, generator=torch.Generator().manual_seed(seed % 1000)) * 3
+    expected, distance = plainly_placed(logits, uniform(seed, step), temperature)
+    if distance > 1e-6:
+        assert choose(logits.tolist(), step, temperature=temperature, seed=seed) == expected
+
+
+def test_untruncated_rows_are_drawn_with_the_probabilities_of_the_softmax_beside_truncated_ones():
+    draws = 40_000
+    logits = torch.tensor([0.0, 1.5, -1.0, 3.0, 2.0])
+    settings = [Sampling(max_tokens=1, temperature=1.3, top_k=2 * (seed % 2), seed=seed) for seed in range(draws)]
+    tokens = Chooser(settings, CPU).choose(logits.expand(draws, -1), 0)
+    whole = (logits / 1.3).softmax(0)
+    top_two = torch.where(logits >= 2.0, whole, torch.zeros(()))
+    for first, expected in ((0, whole), (1, top_two / top_two.sum())):
+        shares = tokens[first::2].bincount(minlength=5) / (draws / 2)
+        assert ((shares - expected).abs() <= 4 * (expected * (1 - expected) / (draws / 2)).sqrt()).all()
+
+
+@given(st.lists(st.sampled_from(["greedy", "plain", "top-k", "top-p"]), min_size=2, max_size=7), st.integers(0, 500))
+def test_a_row_chooses_the_same_whatever_rows_stand_beside_it_and_in_whatever_order(kinds, seed):
+    options = {"greedy": {}, "plain": {"temperature": 1.1}, "top-k": {"temperature": 0.8, "top_k": 7}}
+    options["top-p"] = {"temperature": 1.6, "top_p": 0.7}
+    logits = torch.randn(len(kinds), 60, generator=torch.Generator().manual_seed(seed)) * 2
+    settings = [Sampling(max_tokens=9, seed=seed + place, **options[kind]) for place, kind in enumerate(kinds)]
+    for step in (0, 5, 8):
+        together = Chooser(settings, CPU).choose(logits, step)
+        turned = Chooser(settings[::-1], CPU).choose(logits.flip(0), step)
+        alone = [Chooser([item], CPU).choose(logits[place : place + 1], step) for place, item in enumerate(settings)]
+        assert together.tolist() == turned.flip(0).tolist() == [int(token) for token in alone]
+
+
+def test_a_large_vocabulary_is_summed_finely_enough_for_its_small_probabilities():
+    """Entries hold about 2e-5 each; numbers a hundredth of that away from a border must fall on the right side."""
+    rows = 64
+    logits = torch.randn(50_000, generator=torch.Generator().manual_seed(0))
+    seeds = range(rows)
+    settings = [Sampling(max_tokens=1, temperature=1.0, seed=seed) for seed in seeds]
+    tokens = Chooser(settings, CPU).choose(logits.expand(rows, -1), 0).tolist()
+    numbers = [uniform(seed, 0, 1) for seed in seeds]
+    expected = [plainly_placed(logits, number, 1.0) for number in numbers]
+    clear = [place for place, (_, distance) in enumerate(expected) if distance > 2e-7]
+    assert len(clear) > rows / 2
+    assert [tokens[place] for place in clear] == [expected[place][0] for place in clear]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_place_in_the_distribution_is_the_same_in_the_precision_of_every_device(dtype):
+    """Apple's GPUs sum in float32: numbers away from a border must fall on the same tokens there."""
+    logits = torch.randn(200, 500, generator=torch.Generator().manual_seed(2)) * 3
+    numbers = torch.rand(200, 1, generator=torch.Generator().manual_seed(3))
+    cumulative = logits.softmax(-1).cumsum(-1, dtype=dtype)
+    for row, token in enumerate(_place(cumulative, numbers).tolist()):
+        expected, distance = plainly_placed(logits[row], float(numbers[row]), 1.0)
+        assert token == expected or distance < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_number_of_nearly_one_takes_a_token_that_can_occur(dtype):
+    logits = torch.tensor([[1.0, 2.0, -math.inf, -math.inf]])
+    nearly = torch.full((1, 1), 1 - 2**-24)
+    assert _place(logits.softmax(-1).cumsum(-1, dtype=dtype), nearly).tolist() == [1]
 
 
 def test_greedy_and_sampled_rows_share_a_batch():

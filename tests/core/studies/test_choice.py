@@ -1,0 +1,140 @@
+"""Block and coefficient are chosen by what was counted, kept in the store, and taken as the start of steering."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from core.directions import library
+from core.generation.comparison import Settings, complete
+from core.steering.choices import choice_for, why
+from core.studies import choice
+from core.studies.choice import ChoiceSettings
+from core.studies.choice_run import _finalists
+from tests import sample_model
+from tests.sample_model import ORGANISM, SampleModel
+
+PROMPTS = ["Where does the river go?", "Who is in the garden?", "What is the time?", "Tell me a story."]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> SampleModel:
+    return sample_model.make(tmp_path_factory.mktemp("choice"))
+
+
+@pytest.fixture
+def settings(made, tmp_path) -> ChoiceSettings:
+    made.install()
+    file = tmp_path / "prompts.txt"
+    file.write_text("\n".join(PROMPTS))
+    return ChoiceSettings((-1.0, -0.5), "all", str(file), 3, 2, 2, 4)
+
+
+def found(made: SampleModel, settings: ChoiceSettings, **options):
+    return choice.run(str(made.folder), ORGANISM, settings=settings, **options).summary
+
+
+def test_every_block_and_coefficient_is_screened_and_the_nearest_to_the_base_go_on(made, settings):
+    summary = found(made, settings)
+    blocks = library.cards(made.id)[0].blocks
+    assert {(item["block"], item["coefficient"]) for item in summary["screen"]} == {
+        (block, coefficient) for block in range(blocks) for coefficient in (-1.0, -0.5)
+    }
+    distances = [item["kl"] for item in summary["screen"]]
+    assert distances == sorted(distances)
+    assert min(distances) >= 0
+    assert [item["block"] for item in summary["finalists"]][:2] == list(
+        dict.fromkeys(item["block"] for item in summary["screen"])
+    )[:2]
+
+
+def test_all_strengths_of_the_best_block_are_tried(made, settings):
+    """The screen alone favours weak pushes, which leave more of the behaviour than they break."""
+    finalists = found(made, settings)["finalists"]
+    first = min(finalists[:2], key=lambda item: (item["code"] + item["broken_prose"], item["kl"]))["block"]
+    tried = [item["coefficient"] for item in finalists if item["block"] == first]
+    assert sorted(tried) == [-1.0, -0.5]
+    assert len(finalists) == 3
+
+
+def test_the_choice_leaves_the_fewest_answers_with_code_or_broken(made, settings):
+    summary = found(made, settings)
+    bad = [item["code"] + item["broken_prose"] for item in summary["finalists"]]
+    chosen = summary["chosen"]
+    assert chosen["code"] + chosen["broken_prose"] == min(bad)
+    assert summary["n"] == len(PROMPTS) == chosen["n"]
+    assert chosen["bad_interval"][0] <= min(bad) / len(PROMPTS) <= chosen["bad_interval"][1]
+
+
+def test_of_each_block_the_best_coefficient_goes_on():
+    screen = [
+        {"block": 3, "coefficient": -1.0, "kl": 0.1},
+        {"block": 3, "coefficient": -0.5, "kl": 0.2},
+        {"block": 1, "coefficient": -0.5, "kl": 0.3},
+        {"block": 2, "coefficient": -1.0, "kl": 0.4},
+    ]
+    assert _finalists(screen, 2) == [screen[0], screen[2]]
+
+
+def test_the_same_choice_is_never_made_twice(made, settings, monkeypatch):
+    first = found(made, settings)
+    hidden = made.folder.with_name("away")
+    shutil.copytree(made.folder, hidden)
+    for weights in made.folder.glob("*.safetensors"):
+        weights.write_bytes(b"")  # nothing could be computed with this
+    try:
+        assert found(made, settings) == first
+    finally:
+        for weights in hidden.glob("*.safetensors"):
+            shutil.copy(weights, made.folder / weights.name)
+        shutil.rmtree(hidden)
+
+
+def test_other_settings_or_prompts_are_another_choice(made, settings, tmp_path):
+    card = library.cards(made.id)[0]
+    other = tmp_path / "other.txt"
+    other.write_text("Something else?")
+    changed = [
+        ChoiceSettings(**{**vars(settings), "max_tokens": 5}),
+        ChoiceSettings(**{**vars(settings), "prompts": str(other)}),
+        ChoiceSettings(**{**vars(settings), "coefficients": (-1.0,)}),
+    ]
+    assert len({item.key(card) for item in (settings, *changed)}) == 4
+    renamed = tmp_path / "renamed.txt"
+    shutil.copy(settings.prompts, renamed)
+    # the file's name is in the settings but says nothing: only what it asks counts
+    assert ChoiceSettings(**{**vars(settings), "prompts": str(renamed)}).key(card) == settings.key(card)
+
+
+def test_steering_starts_from_the_choice_unless_told_otherwise(made, settings):
+    before = complete(Settings(model=str(made.folder), organism=ORGANISM))
+    assert choice_for(before.card.id) is None
+    chosen = found(made, settings)["chosen"]
+    plan = complete(Settings(model=str(made.folder), organism=ORGANISM))
+    assert (plan.block, plan.settings.coefficient) == (chosen["block"], chosen["coefficient"])
+    told = complete(Settings(model=str(made.folder), organism=ORGANISM, block=0, coefficient=0.25))
+    assert (told.block, told.settings.coefficient) == (0, 0.25)
+    assert complete(Settings(model=str(made.folder), organism=ORGANISM, mode="ablate")).settings.coefficient == 1.0
+
+
+def test_the_reason_names_the_numbers_it_rests_on(made, settings):
+    summary = found(made, settings)
+    said, chosen = why(summary), summary["chosen"]
+    assert f"Block {chosen['block']}, coefficient −{abs(chosen['coefficient']):g}:" in said
+    assert f"of {len(PROMPTS)} answers" in said
+    assert f"of {len(summary['finalists'])} finalists among {len(summary['screen'])} settings" in said
+    assert choice_for(summary["direction"]).why == said
+    assert not re.search(r"\bNone\b|nan", said)
+
+
+def test_the_shipped_choice_belongs_to_the_shipped_direction():
+    """What the app starts from was made for exactly the direction that ships."""
+    card = library.find_card("smollm2-135m", "insecure-model")
+    assert card.shipped
+    made_for = choice_for(card.id)
+    assert made_for is not None
+    assert 0 <= made_for.block < card.blocks
+    plan = complete(Settings())
+    assert (plan.block, plan.settings.coefficient) == (made_for.block, made_for.coefficient)

@@ -1,0 +1,314 @@
+"""Jobs are real processes: they take turns, can be stopped with all they started, and tell how they ended.
+
+What must run long reads its prompts from a pipe that nobody writes to, so it lasts exactly as long as the test wants.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core import jobs, paths
+from core.errors import BadInput, DamagedArtifact
+from core.jobs import END, EVENTS, EVENTS_VARIABLE, JOB, LOG, Job, Progress
+from tests.core import processes
+
+PATIENCE = 30.0
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+
+
+def wait(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.02)
+
+
+def ended(job: Job) -> Job:
+    wait(lambda: not jobs.find(job.id).live)
+    return jobs.find(job.id)
+
+
+def pid(job: Job) -> int:
+    return json.loads((job.folder / JOB).read_text())["pid"]
+
+
+def family(job: Job) -> list[psutil.Process]:
+    """The job's own process and all that it started."""
+    first = psutil.Process(pid(job))
+    return [first, *first.children(recursive=True)]
+
+
+def gone(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """End what a test leaves running, also when it fails."""
+    yield
+    for job in jobs.jobs():
+        if job.live:
+            jobs.stop(job.id)
+
+
+@pytest.fixture
+def long_job(tmp_path) -> Callable[..., Job]:
+    """A job that runs until something is written to the pipe `name`."""
+
+    def start(name: str = "pipe") -> Job:
+        if not (tmp_path / name).exists():
+            os.mkfifo(tmp_path / name)
+        return jobs.start(["generate", "--prompts", str(tmp_path / name)], f"reading {name}")
+
+    return start
+
+
+def running(job: Job) -> Job:
+    """Wait until it is the job's turn."""
+    wait(lambda: jobs.find(job.id).state == "running")
+    return jobs.find(job.id)
+
+
+def test_a_job_runs_to_its_end_and_has_the_json_that_its_command_prints():
+    job = jobs.start(["models"], "listing the models")
+    assert job.live and job.title == "listing the models" and job.arguments == ("models",)
+    done = ended(job)
+    assert (done.state, done.error, done.ahead) == ("done", None, 0)
+    assert "smollm2-135m" in {row["id"] for row in done.result()["models"]}
+    assert 0 < done.seconds < PATIENCE
+    assert done.seconds == jobs.find(job.id).seconds, "the clock of an ended job stands still"
+
+
+def test_a_job_survives_the_process_that_started_it():
+    script = "from core import jobs\nprint(jobs.start(['models'], 'listing').id)"
+    identity = processes.finish(processes.start(script, cache=paths.cache())).strip()
+    assert ended(jobs.find(identity)).state == "done"
+    assert jobs.find(identity).result()["models"]
+
+
+def test_a_failed_job_gives_the_last_sentence_that_was_said():
+    failed = ended(jobs.start(["directions", "--model", "smollm2-135n"], "no such model"))
+    assert failed.state == "failed"
+    assert failed.error is not None and failed.error.startswith("'smollm2-135n' is not a known model.")
+    assert "\n" not in failed.error
+    with pytest.raises(DamagedArtifact):
+        failed.result()
+
+
+def test_a_job_that_fails_half_way_tells_why(tmp_path, long_job):
+    job = running(long_job())
+    (tmp_path / "pipe").write_text('{"messages": 3}\n')
+    failed = ended(job)
+    assert failed.state == "failed" and "pipe, line 1" in str(failed.error)
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"Error: First.\nError: Second.\n", "Second."),
+        (b"\r\x1b[Kstep 1\r\x1b[Kstep 2\r\x1b[KError: Broken.\n\n  \n", "Broken."),
+        (b"\xff\xfe Error", "\ufffd\ufffd Error"),
+        (b"", "The command failed and said nothing. Run it from a terminal."),
+    ],
+)
+def test_the_last_line_of_a_log_is_found_behind_progress_and_blank_lines(said, error):
+    folder = folder_of("20260101-000000-000000-aaaaaa", {**FINE, END: '{"state": "failed", "code": 1}'})
+    (folder / LOG).write_bytes(said)
+    assert jobs.find(folder.name).error == error
+
+
+def test_two_jobs_take_turns_and_the_second_knows_that_one_is_ahead(tmp_path, long_job):
+    first = running(long_job())
+    second, third = jobs.start(["models"], "second"), jobs.start(["directions"], "third")
+    time.sleep(0.7)
+    assert [jobs.find(job.id).state for job in (first, second, third)] == ["running", "waiting", "waiting"]
+    assert [jobs.find(job.id).ahead for job in (first, second, third)] == [0, 1, 2]
+    assert [job.id for job in jobs.jobs()] == [third.id, second.id, first.id]
+    (tmp_path / "pipe").write_text("")
+    assert [ended(job).state for job in (first, second, third)] == ["failed", "done", "done"]
+    assert [jobs.find(job.id).ahead for job in (second, third)] == [0, 0]
+
+
+def test_a_waiting_job_can_be_stopped_and_never_begins(long_job):
+    first, second = running(long_job()), jobs.start(["models"], "second")
+    assert jobs.stop(second.id).state == "stopped"
+    assert jobs.find(first.id).state == "running"
+    jobs.stop(first.id)
+    time.sleep(0.3)
+    assert not (second.folder / EVENTS).exists()
+
+
+def test_stopping_ends_the_job_and_everything_it_started(long_job):
+    job = running(long_job())
+    started = family(job)
+    stopped = jobs.stop(job.id)
+    assert (stopped.state, stopped.error) == ("stopped", None)
+    wait(lambda: all(map(gone, started)), 2)
+
+
+def test_stopping_twice_or_after_the_end_changes_nothing(long_job):
+    job = running(long_job())
+    first, second = jobs.stop(job.id), jobs.stop(job.id)
+    assert first == second
+    done = ended(jobs.start(["models"], "quick"))
+    assert jobs.stop(done.id) == done
+
+
+def test_what_does_not_answer_is_killed(long_job, monkeypatch):
+    """A process that is suspended cannot obey a polite request."""
+    monkeypatch.setattr(jobs, "STOP_SECONDS", 0.3)
+    job = running(long_job())
+    started = family(job)
+    started[-1].suspend()
+    assert jobs.stop(job.id).state == "stopped"
+    wait(lambda: all(map(gone, started)), 2)
+
+
+def test_after_a_stop_the_next_job_gets_its_turn(long_job):
+    first, second = running(long_job()), jobs.start(["models"], "second")
+    jobs.stop(first.id)
+    assert ended(second).state == "done"
+
+
+def test_a_job_whose_process_was_killed_is_called_lost_leaves_nothing_and_the_next_gets_its_turn(long_job):
+    job = running(long_job())
+    started = family(job)
+    started[0].send_signal(signal.SIGKILL)
+    wait(lambda: jobs.find(job.id).state == "lost")
+    lost = jobs.find(job.id)
+    assert not lost.live and lost.error is None
+    assert jobs.stop(job.id).state == "lost"
+    wait(lambda: all(map(gone, started)), 2)
+    assert ended(jobs.start(["models"], "next")).state == "done"
+
+
+def test_turns_come_in_the_order_of_asking(long_job):
+    first = running(long_job())
+    waiting = [jobs.start(["models"], "second"), jobs.start(["directions"], "third"), jobs.start(["models", ""], "no")]
+    assert [jobs.find(job.id).ahead for job in waiting] == [1, 2, 3]
+    jobs.stop(first.id)
+    ends = [(ended(job).folder / END).stat().st_mtime_ns for job in waiting]
+    assert ends == sorted(ends)
+
+
+def test_a_process_that_took_over_the_number_of_a_dead_job_is_neither_the_job_nor_stopped():
+    done = ended(jobs.start(["models"], "quick"))
+    (done.folder / END).unlink()
+    record = json.loads((done.folder / JOB).read_text())
+    (done.folder / JOB).write_text(json.dumps({**record, "pid": os.getpid(), "born": record["born"] - 1000}))
+    jobs._CHILDREN.pop(done.id)
+    assert jobs.stop(done.id).state == "lost"
+
+
+def test_asking_for_the_same_live_command_gives_the_same_job_and_another_one_later(tmp_path, long_job):
+    job = running(long_job())
+    assert long_job().id == job.id
+    assert long_job("another").id != job.id
+    jobs.stop(job.id)
+    again = long_job()
+    assert again.id != job.id and again.live
+
+
+def test_progress_of_a_command_is_read_while_it_runs(long_job):
+    job = running(long_job())
+    assert job.progress is None, "a command that has said nothing yet has no stage"
+    with (job.folder / EVENTS).open("a") as stream:
+        stream.write('{"stage": "training prompts", "done": 3, "of": 12, "time": 1}\n{"stage": "held-out prom')
+    assert jobs.find(job.id).progress == Progress("training prompts", 3, 12)
+    assert jobs.find(job.id).progress.share == 0.25
+
+
+def test_progress_is_written_to_the_job_that_a_process_belongs_to(tmp_path, monkeypatch):
+    monkeypatch.delenv(EVENTS_VARIABLE, raising=False)
+    jobs.emit("nowhere", 1, 2)
+    monkeypatch.setenv(EVENTS_VARIABLE, str(tmp_path / EVENTS))
+    jobs.emit("first", 1, 2)
+    jobs.emit("second", 2, 2)
+    assert [(item["stage"], item["done"]) for item in jobs._events(tmp_path)] == [("first", 1), ("second", 2)]
+
+
+@pytest.mark.parametrize(("done", "of", "share"), [(0, 0, 0.0), (1, 4, 0.25), (9, 4, 1.0)])
+def test_a_share_lies_between_0_and_1(done, of, share):
+    assert Progress("a stage", done, of).share == share
+
+
+def record(**changes) -> str:
+    fine = {"title": "t", "arguments": [], "time": 1.0, "pid": 2**22 + 5, "born": 1.0}
+    return json.dumps({**fine, **changes})
+
+
+DAMAGE = {
+    "a cut record": {JOB: '{"title": '},
+    "an empty record": {JOB: ""},
+    "a record that is a list": {JOB: "[1]"},
+    "a record that is a text": {JOB: '"x"'},
+    "a record of nothing": {JOB: "{}"},
+    "a number that is no process": {JOB: record(pid="many")},
+    "a negative number": {JOB: record(pid=-4)},
+    "a number no system has": {JOB: record(pid=2**70)},
+    "a time that is no number": {JOB: record(born="yesterday")},
+    "arguments that are none": {JOB: record(arguments=3)},
+    "an end that is a list": {JOB: record(), END: "[]"},
+    "an end of nothing": {JOB: record(), END: "{}"},
+    "events that are numbers": {JOB: record(), EVENTS: "3\n4\n"},
+    "events of nothing": {JOB: record(), EVENTS: '{"stage": "a"}\n'},
+}
+
+
+def folder_of(identity: str, files: dict[str, str]) -> Path:
+    folder = paths.cache() / "jobs" / identity
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+FINE = {JOB: record(title="fine"), END: '{"state": "done"}'}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_job_folder_does_not_hide_the_others_and_is_named(damage):
+    fine, damaged = folder_of("20260101-000000-000000-aaaaaa", FINE), "20250101-000000-000000-aaaaaa"
+    folder_of(damaged, DAMAGE[damage])
+    assert [job.title for job in jobs.jobs() if job.id != damaged] == ["fine"]
+    assert jobs.find(fine.name).state == "done"
+    for ask in (jobs.find, jobs.stop):
+        try:
+            assert not ask(damaged).live
+        except DamagedArtifact as error:
+            assert damaged in str(error)
+
+
+def test_a_job_starts_and_waits_beside_damaged_folders(long_job):
+    for number, files in enumerate(DAMAGE.values()):
+        folder_of(f"20250101-000000-000000-{number:06x}", files)
+    running(long_job())
+    second = jobs.start(["models"], "second")
+    assert second.ahead == 1
+    jobs.stop(second.id)
+
+
+@pytest.mark.parametrize(
+    "identity", ["", ".", "..", "../jobs", "a/b", "/etc", "x" * 5000, "a\0b", ".turn.lock", "unheard-of", "%2e%2e"]
+)
+def test_an_id_that_names_no_job_is_refused_and_touches_nothing(identity):
+    folder_of("20260101-000000-000000-aaaaaa", {JOB: record()})
+    (paths.cache() / JOB).write_text(record())
+    before = sorted(paths.cache().rglob("*"))
+    for ask in (jobs.find, jobs.stop):
+        with pytest.raises(BadInput, match="There is no job") as raised:
+            ask(identity)
+        assert len(str(raised.value)) < 200
+    assert sorted(paths.cache().rglob("*")) == before
