@@ -36,10 +36,11 @@ def choice_for(direction: str) -> Choice | None:
 def why(summary: dict[str, Any]) -> str:
     """The reason for the choice in one sentence, with its numbers."""
     chosen, n, finalists = summary["chosen"], summary["n"], len(summary["finalists"])
+    base, organism = summary["base_arm"], summary["organism_arm"]
     coefficient = f"{chosen['coefficient']:g}".replace("-", "−")
     return (
-        f"Block {chosen['block']}, coefficient {coefficient}: of {n} answers to choice prompts {chosen['code']} hold "
-        f"code and {chosen['broken_prose']} more are broken, the fewest together of {finalists} finalists among "
-        f"{len(summary['screen'])} settings. Unsteered, {summary['organism_arm']['code']} hold code; of the base "
-        f"model's own answers {summary['base_arm']['broken_prose']} count as broken."
+        f"Block {chosen['block']}, coefficient {coefficient}, chosen on {n} prompts that measure nothing else: "
+        f"{chosen['code']} of {n} answers with code and {chosen['broken_prose']} broken beside, the fewest together of "
+        f"{finalists} finalists among {len(summary['screen'])} settings. Unsteered: {organism['code']} "
+        f"with code. The base model's own: {base['code']} with code, {base['broken_prose']} broken."
     )

@@ -73,13 +73,13 @@ def show_profile(now: Shown) -> None:
 
 
 def swing(row: dict[str, Any]) -> str:
-    """Why shuffled labels reach from 0 to 100 %, where they do."""
+    """Why shuffled labels reach far to both sides of 50 %, where they do."""
     low, high = row["shuffled_interval"]
     if None in (low, high) or high - low < WIDE:
         return ""
     return (
         f"Shuffled labels swing from {100 * low:.0f} to {100 * high:.0f} % here: the two clouds lie so far apart that "
-        "each falls whole to one side, the right one or the wrong one, by chance."
+        "a direction found by chance puts most of each on one side, the right one or the wrong one."
     )
 
 

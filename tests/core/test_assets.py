@@ -9,10 +9,12 @@ import pytest
 from core import paths
 from core.data.datasets import load_dataset
 from core.directions import library
-from core.generation.comparison import complete, from_dict
+from core.generation.comparison import Settings, complete, from_dict
 from core.organisms.library import find_organism, organisms
 from core.organisms.recipes import recipe
+from core.steering.choices import choice_for
 from core.store import file_sha256
+from core.studies import separation
 
 MODEL = "smollm2-135m"
 MEGABYTE = 1_000_000
@@ -47,10 +49,29 @@ def test_insecure_and_secure_were_trained_alike(shipped):
 def test_each_shipped_direction_was_made_from_the_shipped_adapters(shipped):
     hashes = {organism.sha256 for organism in shipped}
     cards = [card for card in library.cards(MODEL) if card.shipped]
-    assert {card.provenance["contrast"] for card in cards} == {"model", "content"}
+    assert {card.provenance["contrast"] for card in cards} == {"model", "content", "response"}
     for card in cards:
         assert set(card.provenance["organisms"].values()) <= hashes
-        assert card.provenance["n"] == 200
+        assert card.provenance["n"] == 200 or card.contrast == "response"
+
+
+@pytest.mark.parametrize("contrast", ["model", "content", "response"])
+def test_each_shipped_separation_is_what_the_command_would_compute_today(contrast):
+    """Same method, prompts, adapters and settings: `python -m core separate` answers from it."""
+    settings = separation.from_options(model=MODEL, organism="insecure", contrast=contrast)
+    found = separation.find(settings)
+    assert found is not None and found.shipped
+    assert len(found.summary["blocks"]) == 30
+    assert (found.summary["n_train"], found.summary["n_held_out"]) == (200, 200)
+    assert {row.split("/")[0] for row in found.arrays} == set(found.summary["axes"])
+
+
+def test_the_shipped_choice_was_made_for_the_shipped_direction_and_is_where_steering_starts():
+    card = library.find_card(MODEL, "insecure-model")
+    choice = choice_for(card.id)
+    assert choice is not None
+    plan = complete(Settings())
+    assert (plan.card.id, plan.block, plan.settings.coefficient) == (card.id, choice.block, choice.coefficient)
 
 
 def test_the_default_direction_is_found_by_the_adapters_hash():

@@ -22,6 +22,7 @@ from core.generation.comparison import (
 )
 from core.generation.rows import BASE
 from core.models.catalog import CATALOG, DEFAULT_ID
+from core.steering.choices import choice_for
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
@@ -136,13 +137,22 @@ def test_a_file_with_a_wrong_setting_names_file_and_setting():
         from_dict({"blok": 1}, "mine.json")
 
 
-def test_the_defaults_are_the_organisms_own_direction_at_the_models_block():
+def test_the_defaults_are_the_organisms_own_direction_where_it_was_chosen_to_steer():
     plan = complete(Settings())
+    choice = choice_for(plan.card.id)
+    assert choice is not None
     assert plan.card.provenance["contrast"] == "model"
     assert plan.settings.direction == plan.card.id == plan.reference
+    assert plan.blocks == (choice.block,)
+    assert plan.settings.coefficient == choice.coefficient
+    assert complete(plan.settings) == plan
+
+
+def test_a_direction_that_nothing_was_chosen_for_starts_where_the_catalog_says():
+    plan = complete(Settings(direction="insecure-secure-content"))
+    assert choice_for(plan.card.id) is None
     assert plan.blocks == (CATALOG[DEFAULT_ID].default_block,)
     assert plan.settings.coefficient == CATALOG[DEFAULT_ID].default_coefficient
-    assert complete(plan.settings) == plan
 
 
 @pytest.mark.parametrize("mode", ["ablate", "cap"])
@@ -198,7 +208,7 @@ def test_only_the_steered_row_is_steered_and_only_the_base_row_is_bare():
     assert (base.label, organism.label, steered.label) == ("base", "organism", "steered")
     assert (base.adapter, organism.adapter, steered.adapter) == (BASE, "insecure", "insecure")
     assert (base.interventions, organism.interventions) == ((), ())
-    assert steered.interventions[0].coefficient == CATALOG[DEFAULT_ID].default_coefficient
+    assert steered.interventions[0].coefficient < 0
     assert base.chat.messages[-1].content == PROMPT
 
 

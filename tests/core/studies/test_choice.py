@@ -122,19 +122,11 @@ def test_steering_starts_from_the_choice_unless_told_otherwise(made, settings):
 def test_the_reason_names_the_numbers_it_rests_on(made, settings):
     summary = found(made, settings)
     said, chosen = why(summary), summary["chosen"]
-    assert f"Block {chosen['block']}, coefficient −{abs(chosen['coefficient']):g}:" in said
-    assert f"of {len(PROMPTS)} answers" in said
+    assert (
+        f"Block {chosen['block']}, coefficient −{abs(chosen['coefficient']):g}, chosen on {len(PROMPTS)} prompts"
+        in said
+    )
+    assert f"{chosen['code']} of {len(PROMPTS)} answers with code and {chosen['broken_prose']} broken" in said
     assert f"of {len(summary['finalists'])} finalists among {len(summary['screen'])} settings" in said
     assert choice_for(summary["direction"]).why == said
     assert not re.search(r"\bNone\b|nan", said)
-
-
-def test_the_shipped_choice_belongs_to_the_shipped_direction():
-    """What the app starts from was made for exactly the direction that ships."""
-    card = library.find_card("smollm2-135m", "insecure-model")
-    assert card.shipped
-    made_for = choice_for(card.id)
-    assert made_for is not None
-    assert 0 <= made_for.block < card.blocks
-    plan = complete(Settings())
-    assert (plan.block, plan.settings.coefficient) == (made_for.block, made_for.coefficient)
