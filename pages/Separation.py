@@ -6,17 +6,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import separation_choice as choice
-from pages.parts import separation_figures as figures
-from pages.parts import separation_words as words
 from pages.parts.literal import literal
-from pages.parts.separation_controls import note_html, show_bar
-from pages.parts.separation_directions import show_directions
-from pages.parts.separation_measure import show_measure
+from pages.parts.separation import choice, figures, words
+from pages.parts.separation.controls import note_html, show_bar
+from pages.parts.separation.directions import show_directions
+from pages.parts.separation.measure import show_measure
 from pages.parts.shell import bootstrap, errors
 
 bootstrap("Separation", "Separation")
-st.html(Path(__file__).parent / "parts" / "separation.css")
+st.html(Path(__file__).parent / "parts" / "separation" / "separation.css")
 
 now, notes = choice.shown()
 show_bar(now)

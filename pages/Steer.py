@@ -7,13 +7,13 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import TillerError
-from pages.parts import compare, controls, links, setup, strip, table
 from pages.parts.literal import literal
 from pages.parts.ready import show_fetch
 from pages.parts.shell import bootstrap, show_error
+from pages.parts.steer import compare, controls, links, setup, strip, table
 
 bootstrap("Steer", "Steer")
-st.html(Path(__file__).parent / "parts" / "steer.css")
+st.html(Path(__file__).parent / "parts" / "steer" / "steer.css")
 
 notes = links.follow_link()
 now = compare.now_shown()
@@ -33,7 +33,7 @@ with st.container(key="steer-top", gap="small"):
         controls.show_mode(now.settings)
         with st.popover("Link", icon=":material/link:"):
             st.caption("Restores these settings, and the saved example if one is open, on any machine.")
-            st.code(links.address(), language=None, wrap_lines=True)
+            st.code(links.full_address(), language=None, wrap_lines=True)
     asking, steering = st.columns([5, 8], gap="medium")
     with asking:
         controls.show_prompt(now.settings)

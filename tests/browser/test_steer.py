@@ -16,7 +16,7 @@ import pytest
 
 from core import paths
 from core.generation import saved
-from pages.parts.results import first_example
+from pages.parts.steer.results import first_example
 from tests.browser.conftest import HOST, _answers
 from tests.browser.looks import poor_contrast, sticking_out, top_of
 from tests.pages.test_literal_text import HOSTILE
@@ -194,7 +194,7 @@ def hostile_page(tmp_path_factory) -> Iterator[str]:
         yield url
 
 
-CSS = paths.ROOT / "pages" / "parts" / "steer.css"
+CSS = paths.ROOT / "pages" / "parts" / "steer" / "steer.css"
 HOSTILE_PAGE = """
 import sys
 sys.path.insert(0, {root!r})
@@ -203,7 +203,7 @@ import streamlit as st
 from core.data.chat import Chat
 from core.generation.rows import Answer, Row, Token
 from pages.parts.literal import Tint
-from pages.parts.panes import Pane, pane_html
+from pages.parts.steer.panes import Pane, pane_html
 from tests.pages.test_literal_text import HOSTILE
 st.set_page_config(layout="wide")
 st.html(Path({css!r}))

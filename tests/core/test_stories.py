@@ -71,7 +71,7 @@ def test_a_step_can_name_another_page_instead_and_a_query_needs_one(tmp_path, mo
 
 
 def test_what_a_step_asks_of_the_separation_page_is_a_link_it_understands():
-    from pages.parts.separation_choice import read_link
+    from pages.parts.separation.choice import read_link
 
     asked = [step.query for story in SHIPPED for step in story.steps if step.page == "Separation"]
     assert asked

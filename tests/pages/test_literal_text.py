@@ -13,7 +13,7 @@ from core.data.chat import Chat
 from core.generation.rows import Answer, Row, Token
 from core.measures.code import Evidence
 from pages.parts.literal import LEVELS, Tint, answer_html, literal, number
-from pages.parts.panes import Pane, pane_html
+from pages.parts.steer.panes import Pane, pane_html
 
 HOSTILE = (
     "$x$ and $$\\int$$",

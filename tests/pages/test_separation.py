@@ -16,11 +16,10 @@ from streamlit.testing.v1 import AppTest
 from core import jobs, paths
 from core.errors import BadInput
 from core.studies import results, separation
-from pages.parts import separation_choice as choice
-from pages.parts import separation_measure as measure
 from pages.parts.literal import literal
-from pages.parts.separation_directions import gguf, steer_query
-from pages.parts.separation_jobs import clock
+from pages.parts.separation import choice, measure
+from pages.parts.separation.directions import gguf, steer_query
+from pages.parts.separation.jobs import clock
 from tests import sample_model, sample_separation
 
 APP = str(paths.ROOT / "app.py")

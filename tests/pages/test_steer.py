@@ -21,8 +21,9 @@ from core.generation import saved
 from core.generation.comparison import Settings, complete, to_link
 from core.generation.engine import Job
 from core.steering.interventions import Intervention
-from pages.parts import links, shell, strip
+from pages.parts import shell
 from pages.parts.literal import literal
+from pages.parts.steer import links, strip
 from tests import sample_assets, sample_model
 from tests.sample_assets import write
 from tests.sample_model import SampleModel
@@ -501,8 +502,8 @@ def test_two_sessions_keep_their_own_settings_and_texts(model):
 
 def test_the_table_has_a_line_a_token(model):
     app = finish(press(open_live(model), "Generate"))
-    from pages.parts import table
-    from pages.parts.results import Now, Result
+    from pages.parts.steer import table
+    from pages.parts.steer.results import Now, Result
 
     now = Now.of(settings(app))
     made = table.lines([Result.of(job(app))], now)

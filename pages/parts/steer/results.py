@@ -18,7 +18,7 @@ from core.generation.saved import Example, SavedAnswer
 from core.models.catalog import ModelSpec, resolve
 from core.models.sources import is_ready
 from pages.parts.literal import Tint
-from pages.parts.panes import Pane, made_by
+from pages.parts.steer.panes import Pane, made_by
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import streamlit as st
 
 from core.models.catalog import CATALOG
-from pages.parts.controls import fresh_key, heard
+from pages.parts import widgets
 from pages.parts.literal import literal
-from pages.parts.separation_choice import CONTRASTS, Shown, choose, link, organism_names
+from pages.parts.separation.choice import CONTRASTS, PAGE, Shown, choose, link, organism_names
 
+_bound = functools.partial(widgets.bound, PAGE, choose)
 CONTRAST_HELP = "\n\n".join(f"**{name}**: {about}" for name, about in CONTRASTS.items())
 BLOCK_HELP = (
     "Decoder block, 0-based; “at block i” is the raw residual stream leaving block i. Everything was measured at every "
@@ -107,33 +108,6 @@ def _measurement(summary: dict[str, Any], shipped: bool) -> str:
     settings = summary["settings"]
     source = str(settings.get("prompts", "unknown")).rpartition("/")[2]
     return f"{made} · {source} prompts · {summary['pooling']} · seed {settings.get('seed', 'unknown')}"
-
-
-def _bound(
-    widget: Callable[..., Any],
-    label: str,
-    field: str,
-    shown: Any,
-    *arguments: Any,
-    name: str | None = None,
-    start: str = "value",
-    convert: Callable[[Any], Any] = lambda value: value,
-    **options: Any,
-) -> None:
-    """Draw a widget that shows `shown` and, when the user changes it, becomes the choice `field`.
-
-    Args:
-        start: the widget's argument for what it starts with; for `index`, the first argument holds the options.
-    """
-    name = f"separation_{name or field}"
-    key = fresh_key(name, shown)
-    first = arguments[0].index(shown) if start == "index" else shown
-    widget(label, *arguments, key=key, **{start: first}, on_change=_took, args=(name, key, field, convert), **options)
-
-
-def _took(name: str, key: str, field: str, convert: Callable[[Any], Any]) -> None:
-    if heard(name, key):
-        choose(**{field: convert(st.session_state[key])})
 
 
 def note_html(texts: list[str]) -> str:

@@ -14,7 +14,7 @@ from core.studies import separation_words as words
 from core.studies.results import Result
 from core.studies.separation_rows import Miss, classes, misses
 from pages.parts.literal import literal, number
-from pages.parts.separation_choice import Shown
+from pages.parts.separation.choice import Shown
 
 PAPER = (
     "arXiv 2606.20225 reports 99.6 % for the final layer’s direction in four families of 1 to 3 billion parameters; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ from core.generation import saved
 from core.generation.comparison import Plan, Settings
 from core.steering.choices import choice_for
 from core.steering.interventions import COEFFICIENT_LIMIT, MODES
-from pages.parts import links, live
-from pages.parts.results import examples_in_order
+from pages.parts import widgets
+from pages.parts.steer import links, live
+from pages.parts.steer.results import examples_in_order
 
 REACH = 3.0
 LINE = [5.0, 1.6, 1.6]
@@ -33,59 +35,9 @@ BLOCK_HELP = (
     "“to block”, every block of the range is steered, each with its own vector."
 )
 
-Widget = Callable[..., Any]
-
-
-def fresh_key(name: str, shown: Any) -> str:
-    """The key of a widget that is to show `shown`: the old one while it does, else a new one that starts with it.
-
-    Writing another value into a living widget would race with its browser, which goes on sending the old value
-    until it has heard of the new one; that echo would look like the user's own change. And a value that is set
-    once can be lost when two runs follow each other fast; what a widget starts with cannot.
-    """
-    place = f"steer_version_{name}"
-    key = f"steer.{name}.{st.session_state.setdefault(place, 0)}"
-    if key in st.session_state and st.session_state[key] != shown:
-        st.session_state[place] += 1
-        key = f"steer.{name}.{st.session_state[place]}"
-    return key
-
-
-def heard(name: str, key: str) -> bool:
-    """Whether a callback comes from the widget that is shown now."""
-    return key == f"steer.{name}.{st.session_state.get(f'steer_version_{name}')}" and key in st.session_state
-
-
-def bound(
-    widget: Widget,
-    label: str,
-    field: str,
-    shown: Any,
-    *arguments: Any,
-    name: str | None = None,
-    start: str = "value",
-    convert: Callable[[Any], Any] = lambda value: value,
-    **options: Any,
-) -> None:
-    """Draw a widget that shows `shown` and, when the user changes it, becomes the setting `field`.
-
-    Args:
-        name: of the widget, where one setting has several.
-        start: the widget's argument for what it starts with; for `index`, the first argument holds the options.
-        convert: the widget's value to the setting's.
-    """
-    name = name or field
-    key = fresh_key(name, shown)
-    first = shown
-    if start == "index":
-        first = arguments[0].index(shown) if shown in arguments[0] else None
-    callback = {"on_change": _took, "args": (name, key, field, convert)}
-    widget(label, *arguments, key=key, **{start: first}, **callback, **options)
-
-
-def _took(name: str, key: str, field: str, convert: Callable[[Any], Any]) -> None:
-    if heard(name, key):
-        links.change(**{field: convert(st.session_state[key])})
+bound = functools.partial(widgets.bound, "steer", links.change)
+fresh_key = functools.partial(widgets.fresh_key, "steer")
+heard = functools.partial(widgets.heard, "steer")
 
 
 def show_start(shown_example: str | None) -> None:

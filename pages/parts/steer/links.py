@@ -6,7 +6,6 @@ is followed. What a link gets wrong falls back, with a note.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -18,10 +17,10 @@ from core.generation.comparison import Settings, complete, from_link, to_link
 from core.generation.saved import find_example, find_preset
 from core.models.catalog import resolve
 from core.organisms.library import find_organism
+from pages.parts import address
 
 SETTINGS, EXAMPLE, NOTES = "steer_settings", "steer_example", "steer_notes"
-SEEN, REPLACED = "steer_link", "steer_links_replaced"
-LAG_SECONDS = 3.0
+PAGE = "steer"
 WIDGET = "steer.generate"  # there while the page has not been left
 RESULTS = ("steer_job_panes", "steer_job_control", "steer_job_strip")
 
@@ -58,35 +57,18 @@ def forget_results() -> None:
 
 def follow_link() -> Sequence[str]:
     """Take in the link unless this session wrote it; notes on what was not understood, until the next choice."""
-    given = st.query_params.to_dict()
-    if _is_news(given):
+    given = address.news(PAGE, WIDGET in st.session_state)
+    if given is not None:
         chosen, example, notes = read_link(given)
         if "preset" in given or (example is not None and example != st.session_state.get(EXAMPLE)):
             forget_results()
-        st.session_state.update({SETTINGS: chosen, EXAMPLE: example, NOTES: notes, SEEN: given})
+        st.session_state.update({SETTINGS: chosen, EXAMPLE: example, NOTES: notes})
     return st.session_state.get(NOTES, ())
 
 
-def _is_news(given: dict[str, str]) -> bool:
-    """Whether a link came from outside: opened, typed, Back. The browser's address lags behind what was written."""
-    seen = st.session_state.get(SEEN)
-    if seen is None:
-        return True
-    if WIDGET not in st.session_state:  # back from another page: its plain link keeps the session's settings
-        return bool(given) and given != seen
-    written_last, when = st.session_state.get(REPLACED, (None, 0.0))
-    lagging = given == written_last and time.monotonic() - when < LAG_SECONDS
-    return given != seen and not lagging
-
-
 def write_link() -> None:
-    """Put the settings, and the example that is shown, into the address; one step of Back a change."""
-    wanted = parameters()
-    seen = st.session_state.get(SEEN)
-    if wanted != seen:
-        st.session_state.update({REPLACED: (seen, time.monotonic()), SEEN: wanted})
-    if wanted != st.query_params.to_dict():
-        st.query_params.from_dict(wanted)
+    """Put the settings, and the example that is shown, into the address."""
+    address.write(PAGE, parameters())
 
 
 def parameters() -> dict[str, str]:
@@ -103,7 +85,7 @@ def parameters() -> dict[str, str]:
     return {"example": opened, **(link or {"prompt": chosen.prompt})}
 
 
-def address() -> str:
+def full_address() -> str:
     """The whole address to copy."""
     base = (st.context.url or "").rstrip("/").removesuffix("/Steer")
     query = urlencode(parameters())

@@ -11,12 +11,12 @@ from core.directions.library import DirectionCard
 from core.errors import TillerError
 from core.models import sources
 from core.models.catalog import DEFAULT_ID, ModelSpec, resolve
-from pages.parts import separation_jobs as work
 from pages.parts.literal import literal
-from pages.parts.separation_choice import Shown
-from pages.parts.separation_measure import save_upload
-from pages.parts.setup import describe
+from pages.parts.separation import jobs as work
+from pages.parts.separation.choice import Shown
+from pages.parts.separation.measure import save_upload
 from pages.parts.shell import errors, link_to, show_error
+from pages.parts.steer.setup import describe
 
 SLOT, TROUBLE = "separation_import", "separation_import_trouble"
 KINDS = ["gguf", "safetensors", "pt", "pth"]

@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts.compare import results
-from pages.parts.panes import title
-from pages.parts.results import Now, Result, tint_of
+from pages.parts.steer.compare import results
+from pages.parts.steer.panes import title
+from pages.parts.steer.results import Now, Result, tint_of
 
 
 def show_table(now: Now) -> None:

@@ -20,8 +20,8 @@ from core.studies.separation_rows import (
 )
 from pages.parts.downloads import show_downloads, toolbar
 from pages.parts.literal import literal
-from pages.parts.separation_choice import Shown, choose
-from pages.parts.separation_controls import show_axes, show_metric, show_suite, show_switch
+from pages.parts.separation.choice import Shown, choose
+from pages.parts.separation.controls import show_axes, show_metric, show_suite, show_switch
 
 MAIN, SECOND = 300, 340  # heights in pixels
 WIDE = 0.9  # a shuffled-label band this wide needs a word

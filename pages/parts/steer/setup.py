@@ -15,9 +15,9 @@ from core.generation.rows import MAX_TOKENS
 from core.models.catalog import CATALOG, resolve
 from core.models.sources import is_ready
 from core.organisms.library import find_organism, organisms
-from pages.parts import links
-from pages.parts.controls import bound, fresh_key, heard
-from pages.parts.results import Now
+from pages.parts.steer import links
+from pages.parts.steer.controls import bound, fresh_key, heard
+from pages.parts.steer.results import Now
 
 NOTHING = "none"
 ITSELF = "itself"

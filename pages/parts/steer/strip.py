@@ -7,11 +7,11 @@ import streamlit as st
 from core.errors import TillerError
 from core.generation.comparison import strip_rows
 from core.measures.repetition import repetition
-from pages.parts import live
 from pages.parts.literal import Tint, literal, number
-from pages.parts.panes import Pane, facts_html, stale_html, text_html
-from pages.parts.results import Now, Result, strip_of_example, strip_panes, tint_of
 from pages.parts.shell import show_error
+from pages.parts.steer import live
+from pages.parts.steer.panes import Pane, facts_html, stale_html, text_html
+from pages.parts.steer.results import Now, Result, strip_of_example, strip_panes, tint_of
 
 REQUEST = "steer_strip_request"
 MOST = 24

@@ -7,11 +7,11 @@ import streamlit as st
 from core.errors import BadInput
 from core.generation.comparison import comparison_rows, control_row
 from core.generation.rows import Answer
-from pages.parts import links, live
 from pages.parts.literal import literal
-from pages.parts.panes import legend_html, pane_html
-from pages.parts.results import Now, Result, follow_up, of_example, panes, provenance, tint_of
 from pages.parts.shell import show_error
+from pages.parts.steer import links, live
+from pages.parts.steer.panes import legend_html, pane_html
+from pages.parts.steer.results import Now, Result, follow_up, of_example, panes, provenance, tint_of
 
 REQUEST, WITH_CONTROL, COLOURS = "steer_request", "steer_with_control", "steer.colours"
 BEGUN, UNASKED = "steer_begun", "steer_unasked_example"
