@@ -35,9 +35,9 @@ from core.organisms.library import find_organism
 from core.organisms.recipes import recipe
 from core.organisms.trainer import TrainingProgress
 from core.organisms.training import train
+from core.results import ARRAYS, SUMMARY
 from core.studies import choice, separation
 from core.studies.extraction import CONTRASTS, extract
-from core.studies.results import ARRAYS, SUMMARY
 
 KINDS = ("organisms", "directions", "separation", "choice", "examples", "check")
 ORGANISMS = ("insecure", "secure")

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from core import results
 from core.measures.separation import Axis, Labelled, cosines, fit, measure, random_axis, separation
+from core.results import Result
 from core.store import content_hash
-from core.studies import results
-from core.studies.results import Result
 
 BLOCKS, WIDTH, PROMPTS = 4, 8, 24
 CLASSES = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from core.studies import results
+from core import results
 
 KIND = "choice"
 

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core import results
 from core.data import prompts as suites
 from core.directions.library import DirectionCard
 from core.steering.choices import KIND
 from core.store import content_hash
-from core.studies import results
 
 if TYPE_CHECKING:
-    from core.studies.results import Result
+    from core.results import Result
 
 METHOD = 1
 COEFFICIENTS = (-0.5, -0.75, -1.0, -1.25, -1.5)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core import paths
+from core import paths, results
 from core.data import prompts as suites
 from core.data.chat import Chat
 from core.errors import BadInput
@@ -20,13 +20,12 @@ from core.models import sources
 from core.models.catalog import ModelSpec, resolve
 from core.organisms.library import Organism, find_organism, organisms
 from core.store import content_hash
-from core.studies import results
 from core.studies.separation_words import headline as headline
 from core.studies.separation_words import reading as reading
 from core.studies.separation_words import reading_of_secure as reading_of_secure
 
 if TYPE_CHECKING:
-    from core.studies.results import Result
+    from core.results import Result
 
 KIND = "separation"
 METHOD = 2  # counts up when the same settings would give other numbers

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.errors import DamagedArtifact
 from core.measures.separation import wrong_side
-from core.studies.results import Result
+from core.results import Result
 
 Summary = dict[str, Any]
 

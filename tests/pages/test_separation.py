@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from core import jobs, paths
+from core import jobs, paths, results
 from core.errors import BadInput
-from core.studies import results, separation
+from core.studies import separation
 from pages.parts.literal import literal
 from pages.parts.separation import choice, measure
 from pages.parts.separation.directions import gguf, steer_query

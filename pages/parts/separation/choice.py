@@ -9,12 +9,13 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from core import results
 from core.errors import TillerError
 from core.figures.separation_tables import METRICS
 from core.models.catalog import CATALOG, DEFAULT_ID
 from core.organisms.library import organisms
-from core.studies import results, separation
-from core.studies.results import Result
+from core.results import Result
+from core.studies import separation
 from core.studies.separation_rows import suites
 from pages.parts import address
 

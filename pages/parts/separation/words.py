@@ -10,8 +10,8 @@ from typing import Any
 import streamlit as st
 
 from core.figures.separation_tables import METRICS, shown_value
+from core.results import Result
 from core.studies import separation_words as words
-from core.studies.results import Result
 from core.studies.separation_rows import Miss, classes, misses
 from pages.parts.literal import literal, number
 from pages.parts.separation.choice import Shown

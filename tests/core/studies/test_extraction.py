@@ -83,14 +83,19 @@ def test_a_shuffled_control_is_saved_beside_the_direction_and_never_taken_for_it
 
 
 @pytest.mark.parametrize(("contrast", "other"), [("model", None), ("content", "secure")])
-def test_a_shuffled_control_deals_out_the_activations_of_both_arms_of_its_contrast(sample, prompts, contrast, other):
+def test_a_shuffled_control_halves_the_activations_of_both_arms_of_its_contrast(sample, prompts, contrast, other):
     true, control = (pull(sample, contrast=contrast, prompts=prompts, shuffle=seed) for seed in (None, 3))
     loaded = load(str(sample.folder), "cpu")
     sequences = Sequences.prompts([prompt_ids(loaded.tokenizer, Chat.of(text)) for text in PROMPTS])
     adapters = [name and load_adapter(loaded, find_organism(sample.id, name).folder) for name in ("insecure", other)]
-    rows = torch.cat([capture_all(loaded, sequences, adapter=adapter) for adapter in adapters]).double()
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(3))
-    expected = rows[order[: len(PROMPTS)]].mean(0) - rows[order[len(PROMPTS) :]].mean(0)
+    draw = torch.Generator().manual_seed(3)
+    half = len(PROMPTS) // 2
+    sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+    for adapter in adapters:
+        rows = capture_all(loaded, sequences, adapter=adapter).double()[torch.randperm(len(PROMPTS), generator=draw)]
+        sides[0].extend(rows[:half])
+        sides[1].extend(rows[half:])
+    expected = torch.stack(sides[0]).mean(0) - torch.stack(sides[1]).mean(0)
     found = load_direction(control.path).vectors.double()
     assert torch.nn.functional.cosine_similarity(found, expected, dim=1).min() > 1 - 1e-6
     assert control.norms == pytest.approx(true.norms, rel=1e-4)

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import paths, store
+from core import paths, results, store
 from core.errors import DamagedArtifact
-from core.studies import results
-from core.studies.results import ARRAYS, SUMMARY, find_result, save_result
+from core.results import ARRAYS, SUMMARY, find_result, save_result
 from tests.core import processes
 
 KIND = "trial"
@@ -186,7 +185,7 @@ def test_a_result_that_another_process_set_aside_first_is_no_failure():
 HALF = """
 import sys, time
 import numpy as np
-from core.studies import results
+from core import results
 
 def slow(*_):
     print("half", flush=True)
@@ -199,7 +198,7 @@ results.save_result("trial", "a", {"n": 2, "provenance": {}}, {"x": np.full(1000
 FOREVER = """
 import itertools
 import numpy as np
-from core.studies import results
+from core import results
 
 print("half", flush=True)
 for number in itertools.count(2):
