@@ -2,17 +2,21 @@
 
 The forward pass stops after the last block needed, so no vocabulary logits are computed.
 Rows are sorted by length and padded on the right: in a causal model no real token ever
-attends to padding on its right, so no attention mask is needed either.
+attends to padding on its right, so no attention mask is needed either. What all rows begin
+with, such as a chat template's system turn, runs once, and its keys and values serve every row.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from core.activations.moments import Moments
 from core.errors import UnsupportedModel
@@ -22,6 +26,9 @@ from core.organisms.adapters import Adapter, attached
 
 Pooling = Literal["last_prompt", "prompt_mean", "response_mean"]
 OUTLIER_FACTOR = 10.0
+SHORTEST_PREFIX = 4
+# on a CPU, the activations of larger batches fall out of its caches
+BATCH_TOKENS = {"cpu": 1024, "other": 16_384}
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,9 @@ def capture(
     blocks: Sequence[int] | None = None,
     pooling: Pooling = "last_prompt",
     adapter: Adapter | None = None,
-    batch_tokens: int = 2048,
+    batch_tokens: int | None = None,
     padding_side: Literal["right", "left"] = "right",
+    share_prefix: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
     """Pooled residual streams, a batch at a time.
@@ -62,17 +70,26 @@ def capture(
             than ten times the row's median (attention sinks), by norm and not by position. `response_mean`
             averages from `sequences.starts` on.
         adapter: the organism to read; None reads the base model.
-        batch_tokens: rows times longest row of one batch.
+        batch_tokens: rows times longest row of one batch; by default what suits the device.
+        share_prefix: run what all rows begin with once, where the model's cache allows it and no token of it is
+            pooled. The same numbers up to rounding.
 
     Yields:
         indices of the rows in `sequences`, and their activations `[rows, blocks, width]`, float32, on the CPU.
         Batches come in order of length, not in the order given.
     """
     chosen = list(range(len(loaded.blocks))) if blocks is None else list(blocks)
-    order = sorted(range(len(sequences.ids)), key=lambda row: len(sequences.ids[row]))
+    prefix = NO_PREFIX
+    if share_prefix and padding_side == "right":
+        prefix = shared_prefix(loaded, sequences, pooling, adapter, max(chosen))
+    rest = Sequences(
+        tuple(ids[prefix.length :] for ids in sequences.ids), tuple(start - prefix.length for start in sequences.starts)
+    )
     done = 0
-    for rows in batches(order, sequences.ids, batch_tokens):
-        yield rows, _forward(loaded, sequences, rows, chosen, pooling, adapter, padding_side)
+    order = sorted(range(len(rest.ids)), key=lambda row: len(rest.ids[row]))
+    limit = batch_tokens or BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])
+    for rows in batches(order, rest.ids, limit):
+        yield rows, _forward(loaded, rest, rows, chosen, pooling, adapter, padding_side, prefix)
         done += len(rows)
         if progress:
             progress(done, len(order))
@@ -98,6 +115,84 @@ def capture_moments(loaded: LoadedModel, sequences: Sequences, **options) -> Mom
     return moments
 
 
+@dataclass(frozen=True)
+class Prefix:
+    """The first tokens that all rows share, as keys and values of one row; `length` 0 where nothing is shared."""
+
+    length: int
+    cache: DynamicCache | None = None
+
+    def inputs(self, rows: int, tokens: int, loaded: LoadedModel) -> dict[str, Any]:
+        """What a forward pass over `rows` rows of `tokens` tokens after the prefix needs."""
+        if self.cache is None:
+            return {"use_cache": False}
+        cache = copy.deepcopy(self.cache)  # the pass will write into it
+        cache.batch_repeat_interleave(rows)
+        found: dict[str, Any] = {"use_cache": True, "past_key_values": cache}
+        if "position_ids" in loaded.accepts:
+            places = torch.arange(self.length, self.length + tokens, device=loaded.device)
+            found["position_ids"] = places.expand(rows, -1)
+        return found
+
+
+NO_PREFIX = Prefix(0)
+
+
+@torch.inference_mode()
+def shared_prefix(
+    loaded: LoadedModel, sequences: Sequences, pooling: Pooling, adapter: Adapter | None, final: int
+) -> Prefix:
+    """Run what all sequences begin with through the blocks up to `final`, once.
+
+    Only for caches of plain attention: the state of a recurrent or convolutional block is not one that rows share,
+    and a sliding window must not have slid yet.
+    """
+    length = _common(sequences.ids)
+    first = {
+        "last_prompt": [len(ids) - 1 for ids in sequences.ids],
+        "prompt_mean": [0],
+        "response_mean": sequences.starts,
+    }
+    length = min(length, *first[pooling], *(len(ids) - 1 for ids in sequences.ids)) if sequences.ids else 0
+    if length < SHORTEST_PREFIX or len(sequences.ids) < 2 or "past_key_values" not in loaded.accepts:
+        return NO_PREFIX
+    cache = DynamicCache(config=loaded.model.config)
+    longest = max(map(len, sequences.ids))
+    if not all(_can_be_shared(layer, longest) for layer in cache.layers):
+        return NO_PREFIX
+    inputs: dict[str, Any] = {"input_ids": torch.tensor([sequences.ids[0][:length]], device=loaded.device)}
+    if "position_ids" in loaded.accepts:
+        inputs["position_ids"] = torch.arange(length, device=loaded.device)[None]
+
+    def enough(_module, _args, _output):
+        raise _Enough
+
+    with attached(loaded, [adapter]):
+        handle = loaded.blocks[final].register_forward_hook(enough)
+        try:
+            with contextlib.suppress(_Enough):
+                loaded.model(**inputs, use_cache=True, past_key_values=cache)
+        finally:
+            handle.remove()
+    whole = cache.get_seq_length() == length and len(cache.layers) > 0
+    return Prefix(length, cache) if whole else NO_PREFIX
+
+
+def _common(ids: Sequence[tuple[int, ...]]) -> int:
+    """How many tokens all sequences begin with: as many as the first and the last in order have in common."""
+    if not ids:
+        return 0
+    first, last = min(ids), max(ids)
+    differing = (place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return next(differing, min(len(first), len(last)))
+
+
+def _can_be_shared(layer: Any, longest: int) -> bool:
+    if type(layer) is DynamicSlidingWindowLayer:
+        return layer.sliding_window > longest
+    return type(layer) is DynamicLayer
+
+
 def batches(order: list[int], ids: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
     batch: list[int] = []
     for row in order:
@@ -118,6 +213,7 @@ def _forward(
     pooling: Pooling,
     adapter: Adapter | None,
     padding_side: str,
+    prefix: Prefix,
 ) -> torch.Tensor:
     lengths = [len(sequences.ids[row]) for row in rows]
     longest = max(lengths)
@@ -131,7 +227,7 @@ def _forward(
         first = {"last_prompt": lengths[place] - 1, "prompt_mean": 0, "response_mean": sequences.starts[row]}[pooling]
         pooled_tokens[place, offset + first : offset + lengths[place]] = True
     pooled_tokens = pooled_tokens.to(loaded.device)
-    inputs = {"input_ids": ids.to(loaded.device), "use_cache": False}
+    inputs = {"input_ids": ids.to(loaded.device), **prefix.inputs(len(rows), longest, loaded)}
     if padding_side == "left" and not real.all():
         inputs["attention_mask"] = real.long().to(loaded.device)
         if "position_ids" in loaded.accepts:

@@ -254,3 +254,41 @@ def test_the_measure_of_memory_sees_rows_that_are_kept(llama):
     """Without this the claim above could hold because nothing is seen."""
     row = tiny.LAYERS * llama.width * 4
     assert growth(llama, lambda *args, **options: list(capture(*args, **options))) == 38 * row
+
+
+BEGINNING = (5, 9, 7, 11, 6, 8)
+TOGETHER = Sequences(
+    tuple((*BEGINNING, *rest) for rest in ((3,), (4, 12, 13), (14, 3, 4, 5, 6, 7, 8), (15, 9), (4, 12, 3, 3))),
+    (7, 7, 9, 8, 8),
+)
+
+
+@pytest.mark.parametrize("pooling", ["last_prompt", "prompt_mean", "response_mean"])
+def test_running_what_rows_begin_with_once_changes_nothing_beyond_rounding(any_class, pooling):
+    """For every class, also those whose cache does not allow it: there nothing is shared."""
+    shared = capture_all(any_class, TOGETHER, pooling=pooling, batch_tokens=12)
+    apart = capture_all(any_class, TOGETHER, pooling=pooling, share_prefix=False)
+    difference = (shared - apart).norm(dim=-1) / apart.norm(dim=-1).clamp(min=1e-6)
+    assert difference.max() < 2e-5
+
+
+def test_what_rows_begin_with_runs_once(llama):
+    """The first block sees each shared token once, and each other token once."""
+    seen = []
+    handle = llama.blocks[0].register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].shape[:2]))
+    try:
+        capture_all(llama, TOGETHER, batch_tokens=7)
+    finally:
+        handle.remove()
+    assert seen[0] == (1, len(BEGINNING))
+    rest = [len(ids) - len(BEGINNING) for ids in TOGETHER.ids]
+    assert sum(rows for rows, _ in seen[1:]) == len(rest)
+    assert max(tokens for _, tokens in seen[1:]) == max(rest)
+
+
+def test_a_pooled_token_is_never_among_the_shared_ones(llama):
+    """Where one row is the beginning of another, its last token is its own."""
+    nested = Sequences.prompts([BEGINNING, (*BEGINNING, 3, 4)])
+    shared = capture_all(llama, nested)
+    apart = capture_all(llama, nested, share_prefix=False)
+    torch.testing.assert_close(shared, apart, rtol=1e-4, atol=1e-5)

@@ -141,3 +141,14 @@ def test_no_hook_is_left_behind_when_the_model_fails(organisms):
         assert count_hooks(llama.loaded.model) > before
         llama.loaded.model(torch.tensor([[10**6]]))
     assert count_hooks(llama.loaded.model) == before
+
+
+def test_an_adapter_is_on_while_the_tokens_that_rows_share_are_read(organism):
+    """Keys and values of the beginning are the organism's own, not the base model's."""
+    together = Sequences.prompts([(5, 9, 7, 11, 6, 8, *rest) for rest in ((3,), (4, 12, 13), (14, 3, 4, 5))])
+    loaded, adapter = organism.loaded, organism.adapters["first"]
+    shared = capture_all(loaded, together, adapter=adapter)
+    apart = capture_all(loaded, together, adapter=adapter, share_prefix=False)
+    base = capture_all(loaded, together)
+    assert ((shared - apart).norm(dim=-1) / apart.norm(dim=-1)).max() < 2e-5
+    assert (shared - base).abs().max() > 1e-3
