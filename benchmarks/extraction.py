@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +16,7 @@ import psutil
 import torch
 
 from benchmarks.pairs import Measurement, interleaved
-from core.activations.capture import Sequences, batches, capture_moments
+from core.activations.capture import BATCH_TOKENS, Sequences, batches, capture_moments, shared_prefix
 from core.data.chat import prompt_text
 from core.data.prompts import suite
 from core.models.loading import LoadedModel, load
@@ -72,9 +75,24 @@ def peak(model: str, who: str, pairs: int) -> dict[str, float]:
         "repeng": lambda: _theirs(_repeng(), loaded, texts),
     }
     capture_moments(loaded, Sequences.prompts([ids[0][:4]]))
-    before = psutil.Process().memory_info().rss
-    runs[who]()
-    return {"before": float(before), "peak": float(_highest())}
+    process, done, highest = psutil.Process(), threading.Event(), 0
+
+    def watch() -> None:
+        nonlocal highest
+        while not done.is_set():
+            highest = max(highest, process.memory_info().rss)
+            time.sleep(0.002)
+
+    gc.collect()
+    before = process.memory_info().rss
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        runs[who]()
+    finally:
+        done.set()
+        watcher.join()
+    return {"before": float(before), "peak": float(max(highest, before))}
 
 
 def _memory(model: str, ours: str, peer: str) -> Measurement:
@@ -116,14 +134,6 @@ def _in_a_process(model: str, who: str, pairs: int) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _highest() -> int:
-    """The highest resident set of this process so far, in bytes."""
-    import resource  # not on Windows, where the row cannot be measured
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def _texts(loaded: LoadedModel) -> list[str]:
     return [prompt_text(loaded.tokenizer, chat.as_dicts()) for chat in suite("extraction")]
 
@@ -137,13 +147,15 @@ def _ours(loaded: LoadedModel, ids: Ids) -> torch.Tensor:
 def _bare(loaded: LoadedModel, sequences: Sequences) -> None:
     """The forward passes of `capture` through the decoder alone, with nothing read."""
     decoder = loaded.model.get_decoder()
-    order = sorted(range(len(sequences.ids)), key=lambda row: len(sequences.ids[row]))
-    for rows in batches(order, sequences.ids, 2048):
-        longest = max(len(sequences.ids[row]) for row in rows)
+    prefix = shared_prefix(loaded, sequences, "last_prompt", None, len(loaded.blocks) - 1)
+    rest = [ids[prefix.length :] for ids in sequences.ids]
+    order = sorted(range(len(rest)), key=lambda row: len(rest[row]))
+    for rows in batches(order, rest, BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])):
+        longest = max(len(rest[row]) for row in rows)
         ids = torch.zeros(len(rows), longest, dtype=torch.long)
         for place, row in enumerate(rows):
-            ids[place, : len(sequences.ids[row])] = torch.tensor(sequences.ids[row])
-        decoder(input_ids=ids.to(loaded.device), use_cache=False)
+            ids[place, : len(rest[row])] = torch.tensor(rest[row])
+        decoder(input_ids=ids.to(loaded.device), **prefix.inputs(len(rows), longest, loaded))
 
 
 @torch.inference_mode()
