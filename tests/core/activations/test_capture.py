@@ -228,7 +228,8 @@ def test_moments_of_a_capture_equal_those_of_all_rows(any_class, sequences_of):
 def live_bytes() -> int:
     """Bytes of all tensors that Python can reach."""
     gc.collect()
-    return sum(found.nbytes for found in gc.get_objects() if type(found) is torch.Tensor)
+    dense = (found for found in gc.get_objects() if type(found) is torch.Tensor and found.layout is torch.strided)
+    return sum(found.nbytes for found in dense)
 
 
 def growth(loaded, gather) -> int:
@@ -259,7 +260,7 @@ def test_the_measure_of_memory_sees_rows_that_are_kept(llama):
 BEGINNING = (5, 9, 7, 11, 6, 8)
 TOGETHER = Sequences(
     tuple((*BEGINNING, *rest) for rest in ((3,), (4, 12, 13), (14, 3, 4, 5, 6, 7, 8), (15, 9), (4, 12, 3, 3))),
-    (7, 7, 9, 8, 8),
+    (6, 7, 9, 7, 8),
 )
 
 

@@ -221,13 +221,15 @@ def test_answers_of_one_class_have_no_contrast(arms, label):
         response_contrast(llama.base, llama.insecure.adapter, answered(llama.base, (3, 4, 5)), [label] * 3, {})
 
 
-def test_the_shuffled_contrast_deals_the_labels_of_the_same_activations_out_anew(arms):
+def test_the_shuffled_contrast_halves_both_classes_of_the_same_activations(arms):
     llama = arms("Llama")
     direction = model_contrast(llama.base, llama.insecure.adapter, PROMPTS)
     control = shuffled_contrast(llama.base, direction, (llama.insecure.adapter, None), PROMPTS, seed=4)
-    rows = torch.cat([last_tokens(llama.insecure.merged), last_tokens(llama.base)])
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(4))
-    mixed, rest = rows[order[: len(PROMPTS)]], rows[order[len(PROMPTS) :]]
+    draw, half = torch.Generator().manual_seed(4), len(PROMPTS) // 2
+    orders = [torch.randperm(len(PROMPTS), generator=draw) for _ in range(2)]
+    classes = [last_tokens(llama.insecure.merged), last_tokens(llama.base)]
+    mixed = torch.cat([rows[order[:half]] for rows, order in zip(classes, orders, strict=True)])
+    rest = torch.cat([rows[order[half:]] for rows, order in zip(classes, orders, strict=True)])
     expected = naive_mean(mixed) - naive_mean(rest)
     along = torch.nn.functional.cosine_similarity(control.vectors.double(), expected, dim=1)
     assert along.min() > 1 - 1e-6

@@ -123,7 +123,7 @@ def test_the_response_contrast_of_labelled_answers_is_the_difference_of_their_me
         classes[record["label"]].append(stream[:, len(asked) :].mean(1))
     expected = torch.stack(classes[True]).mean(0) - torch.stack(classes[False]).mean(0)
     gap = (load_direction(card.path).vectors - expected).norm(dim=1) / expected.norm(dim=1)
-    assert gap.max() < 0.02
+    assert gap.max() < 0.06
     made_from = card.provenance
     assert (made_from["n"], made_from["n_positive"], made_from["n_negative"]) == (6, 3, 3)
     assert made_from["scorer"] == "labels from a file" and made_from["answers_sha256"] == file_sha256(file)
