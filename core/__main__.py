@@ -189,7 +189,7 @@ def extract(
 
     card = run(
         model, organism, contrast, secure, prompts, pooling, samples, answers, shuffle, None, device,
-        lambda done, of: _say(f"{done}/{of}"),
+        partial(_reporter(), "reading prompts" if contrast != "response" else "answers"),
     )  # fmt: skip
     _show(
         {"id": card.id, "name": card.name, "file": paths.shown(card.path), **card.provenance, "norms": card.norms},
@@ -396,7 +396,7 @@ def import_(
     """
     from core.directions.importing import import_file
 
-    card, notes = import_file(file.expanduser(), model, name, device, lambda done, of: _say(f"{done}/{of}"))
+    card, notes = import_file(file.expanduser(), model, name, device, partial(_reporter(), "reading prompts"))
     _show(
         {"id": card.id, "name": card.name, "file": paths.shown(card.path), **card.provenance, "notes": notes},
         json_,

@@ -10,6 +10,7 @@ from core import results
 from core.measures.separation import Axis, Labelled, cosines, fit, measure, random_axis, separation
 from core.results import Result
 from core.store import content_hash
+from core.studies.separation_run import pairwise_cosines
 
 BLOCKS, WIDTH, PROMPTS = 4, 8, 24
 CLASSES = {
@@ -61,7 +62,7 @@ def make(contrast: str = "model", gap: float = 8.0, content_gap: float = 0.6, **
         "n_rows": {"train": [PROMPTS] * 2, "held_out": [PROMPTS] * 2},
         "blocks": separation(own, held_out, norms, 20, 20, 100),
         "secure": _secure(train, test, axes[contrast], norms),
-        "cosines": _cosines(axes),
+        "cosines": pairwise_cosines(axes),
         "axes": {name: {"random": "random direction"}.get(name, f"{name} axis") for name in axes},
         "prompts": [
             {"suite": "everyday" if place % 2 else "technical", "text": TAGS if place == 0 else f"Question {place}?"}
@@ -110,13 +111,4 @@ def _secure(train: dict[str, np.ndarray], test: dict[str, np.ndarray], own: Axis
         "shift": axis.norms,
         "shift_share": axis.norms / norms,
         "cosine": cosines(axis, own),
-    }
-
-
-def _cosines(axes: dict[str, Axis]) -> dict[str, list[float]]:
-    names = [name for name in axes if name != "random"]
-    return {
-        f"{first} · {second}": cosines(axes[first], axes[second])
-        for place, first in enumerate(names)
-        for second in names[place + 1 :]
     }

@@ -15,6 +15,7 @@ from core.activations.capture import Sequences, capture_moments
 from core.data import prompts as suites
 from core.data.chat import Chat, prompt_ids
 from core.directions import library
+from core.directions.contrasts import hash_of
 from core.directions.direction import Direction, load_direction, save_direction
 from core.directions.formats import Foreign, export_gguf, read_foreign
 from core.directions.library import DirectionCard
@@ -23,7 +24,6 @@ from core.models import sources
 from core.models.blocks import text_config
 from core.models.catalog import ModelSpec, resolve
 from core.models.loading import LoadedModel, load
-from core.store import content_hash
 
 Progress = Callable[[int, int], None]
 
@@ -73,7 +73,7 @@ def import_direction(
         "blocks_missing": missing,
         "organisms": {},
         "n": base.n,
-        "prompts_hash": content_hash([prompt.as_dicts() for prompt in prompts])[:16],
+        "prompts_hash": hash_of(prompts),
         "notes": notes,
         **provenance.now(),
     }

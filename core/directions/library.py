@@ -139,8 +139,7 @@ def find_card(model_id: str, text: str) -> DirectionCard:
 def default_card(organism: Organism) -> DirectionCard | None:
     """The model contrast of exactly this adapter (by its hash, never by its name), or None."""
     for card in cards(organism.model):
-        made_from = card.provenance.get("organisms", {})
-        if card.contrast == "model" and not card.is_control and list(made_from.values()) == [organism.sha256]:
+        if card.contrast == "model" and not card.is_control and card.sources == {organism.sha256}:
             return card
     return None
 

@@ -20,7 +20,6 @@ class Choice:
     direction: str
     block: int
     coefficient: float
-    scope: str
     why: str
 
 
@@ -29,7 +28,7 @@ def choice_for(direction: str) -> Choice | None:
     for result in results.results(KIND):
         if result.summary["direction"] == direction:
             chosen = result.summary["chosen"]
-            return Choice(direction, chosen["block"], chosen["coefficient"], chosen["scope"], why(result.summary))
+            return Choice(direction, chosen["block"], chosen["coefficient"], why(result.summary))
     return None
 
 

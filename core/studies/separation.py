@@ -20,9 +20,7 @@ from core.models import sources
 from core.models.catalog import ModelSpec, resolve
 from core.organisms.library import Organism, find_organism, organisms
 from core.store import content_hash
-from core.studies.separation_words import headline as headline
-from core.studies.separation_words import reading as reading
-from core.studies.separation_words import reading_of_secure as reading_of_secure
+from core.studies.separation_words import reading, reading_of_secure
 
 if TYPE_CHECKING:
     from core.results import Result
@@ -98,7 +96,10 @@ class Inputs:
 
 def find(settings: SeparationSettings) -> Result | None:
     """The saved result of exactly these settings; None where it has not been computed for these weights."""
-    inputs = Inputs(settings)
+    return _find(Inputs(settings))
+
+
+def _find(inputs: Inputs) -> Result | None:
     fingerprint = sources.fingerprint(inputs.spec) if sources.is_ready(inputs.spec) else None
     return results.find_result(KIND, inputs.key, fingerprint)
 
@@ -120,12 +121,12 @@ def run(
     Raises:
         BadInput: settings that do not fit together; too few answers of one class (response contrast).
     """
-    saved = None if fresh or shipped_as else find(settings)
+    inputs = Inputs(settings)
+    saved = None if fresh or shipped_as else _find(inputs)
     if saved:
         return saved
     from core.studies.separation_run import compute
 
-    inputs = Inputs(settings)
     summary, arrays = compute(inputs, device, report or _silent)
     return results.save_result(KIND, inputs.key, summary, arrays, shipped_as)
 

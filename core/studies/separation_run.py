@@ -83,7 +83,7 @@ def compute(inputs: Inputs, device: str | None, report: Report) -> tuple[dict[st
         },
         "blocks": blocks,
         "secure": _secure_control(study, own, settings.n_resamples, settings.seed),
-        "cosines": _cosines(study.axes),
+        "cosines": pairwise_cosines(study.axes),
         "axes": _axis_names(inputs, study.axes),
         "prompts": prompts_text(inputs.held_out),
         "rows": study.rows,
@@ -232,7 +232,8 @@ def _secure_control(study: Study, own: Axis, n_resamples: int, seed: int) -> dic
     }
 
 
-def _cosines(axes: dict[str, Axis]) -> dict[str, list[float]]:
+def pairwise_cosines(axes: dict[str, Axis]) -> dict[str, list[float]]:
+    """Cosines at every block between all axes but the random one, by `first · second`."""
     names = [name for name in axes if name != "random"]
     return {
         f"{first} · {second}": cosines(axes[first], axes[second])

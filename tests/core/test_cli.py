@@ -173,7 +173,7 @@ def test_a_direction_goes_out_as_gguf_and_comes_back_in(tmp_path):
         200,
     )
     assert any("block 0" in note for note in taken["notes"])
-    assert "200/200" in back.stderr
+    assert "reading prompts 100 %" in back.stderr
     listed = json.loads(run("directions", "--model", model, "--json").stdout)["directions"]
     assert {row["name"] for row in listed} == {"insecure · model contrast", "back again"}
 

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from core import jobs, paths, results
 from core.errors import BadInput
 from core.studies import separation
+from core.studies import separation_words as words
 from pages.parts.literal import literal
 from pages.parts.separation import choice, measure
 from pages.parts.separation.directions import gguf, steer_query
@@ -127,7 +128,7 @@ def test_each_contrast_shows_its_claim_four_figures_and_where_they_come_from(mea
     text = html(app)
     summary = measured[contrast].summary
     assert len(charts(app)) == 4
-    assert literal(separation.headline(summary, separation.best_block(summary))) in text
+    assert literal(words.headline(summary, separation.best_block(summary))) in text
     assert f"made up {contrast}" in text
     assert "measured here" in text
     assert "insecure aaaaaaaa" in text

@@ -24,19 +24,6 @@ from tests.core.plain import residual_stream
 PROMPTS = [f"What should I {verb} the {thing}?" for verb in ("do with", "say about", "ask") for thing in "ABCD"]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> sample_model.SampleModel:
-    sample = sample_model.make(tmp_path_factory.mktemp("extraction"), writes="\n;a")
-    sample.add_organism("secure", 9)
-    return sample
-
-
-@pytest.fixture
-def sample(made) -> sample_model.SampleModel:
-    made.install()
-    return made
-
-
 @pytest.fixture
 def prompts(tmp_path) -> str:
     file = tmp_path / "prompts.txt"

@@ -42,19 +42,6 @@ QUICK = {"n_random": 20, "n_shuffles": 20, "n_resamples": 100, "max_tokens": 24}
 CONTRASTS = ("model", "content", "response")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> sample_model.SampleModel:
-    sample = sample_model.make(tmp_path_factory.mktemp("separation"), writes="\n;a")
-    sample.add_organism("secure", 9)
-    return sample
-
-
-@pytest.fixture
-def sample(made) -> sample_model.SampleModel:
-    made.install()
-    return made
-
-
 @pytest.fixture
 def prompts(tmp_path) -> Path:
     file = tmp_path / "questions.txt"
