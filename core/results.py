@@ -1,4 +1,4 @@
-"""Saved results of studies: a summary and its arrays, found again by the hash of everything they depend on.
+"""Saved results of studies: a summary, arrays and a table, found again by the hash of everything they depend on.
 
 Shipped ones lie in `assets/precomputed`, those made here in the cache. Nothing here imports torch. A damaged
 result is set aside and made again.
@@ -8,30 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from core import paths, store
-from core.errors import DamagedArtifact
+from core.errors import BadInput, DamagedArtifact
 
-SUMMARY, ARRAYS = "summary.json", "arrays.safetensors"
+SUMMARY, ARRAYS, TABLE = "summary.json", "arrays.safetensors", "table.parquet"
 DIGITS = 6
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a study found: `summary` is plain data, `arrays` what figures need beside it (read when asked for)."""
+    """What a study found: `summary` is plain data; `arrays` and `table` lie beside it and are read when asked for."""
 
     kind: str
     key: str
@@ -46,24 +50,46 @@ class Result:
         Raises:
             DamagedArtifact: the file is missing or is not what was saved.
         """
-        path = self.folder / ARRAYS
+        return self._read(ARRAYS, load)
+
+    @cached_property
+    def table(self) -> pd.DataFrame | None:
+        """One row an answer, where the study saved its answers.
+
+        Raises:
+            DamagedArtifact: the file is missing or is not what was saved.
+        """
+        if "table_sha256" not in self.summary:
+            return None
+        import pandas as pd
+
+        return self._read(TABLE, lambda data: pd.read_parquet(io.BytesIO(data)))
+
+    def _read(self, name: str, parse: Callable[[bytes], Any]) -> Any:
+        path = self.folder / name
         try:
             data = path.read_bytes()  # once: a writer may put another file in its place at any moment
-            if hashlib.sha256(data).hexdigest() != self.summary["arrays_sha256"]:
+            if hashlib.sha256(data).hexdigest() != self.summary[f"{path.stem}_sha256"]:
                 raise ValueError("it is not what was saved")
-            return load(data)
+            return parse(data)
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise DamagedArtifact(f"{paths.shown(path)} cannot be read ({error}). Delete its folder.") from error
 
 
 def save_result(
-    kind: str, key: str, summary: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name: str | None = None
+    kind: str,
+    key: str,
+    summary: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    name: str | None = None,
+    table: pd.DataFrame | None = None,
 ) -> Result:
     """Write a result whole or not at all.
 
     Args:
         key: the hash it is found by.
         name: of its folder among the shipped results; without it, the result goes to the cache under its key.
+        table: one row an answer, saved as Parquet.
     """
     shipped = name is not None
     folder = paths.ASSETS / "precomputed" / kind / name if name is not None else _made_here(kind) / key
@@ -71,6 +97,9 @@ def save_result(
     with store.new_folder(folder) as made:
         (made / ARRAYS).write_bytes(data)
         body = {**_rounded(dict(summary)), "key": key, "arrays_sha256": store.file_sha256(made / ARRAYS)}
+        if table is not None:
+            table.to_parquet(made / TABLE, compression="zstd", index=False)
+            body["table_sha256"] = store.file_sha256(made / TABLE)
         store.write_json(made / SUMMARY, {**body, "checksum": store.content_hash(body)})
     return _read(kind, folder, shipped)
 
@@ -121,7 +150,7 @@ def _whole(result: Result) -> Result:
     """
     while True:
         try:
-            _ = result.arrays
+            _ = result.arrays, result.table
             return result
         except DamagedArtifact:
             again = _read(result.kind, result.folder, result.shipped)
@@ -166,3 +195,41 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
     return value
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a result lies, not read yet. `changed` tells whether it is still the same one, in nanoseconds."""
+
+    kind: str
+    folder: Path
+    shipped: bool
+    changed: int
+
+    def read(self) -> Result:
+        """Raises: DamagedArtifact where it is damaged, FileNotFoundError where it is gone."""
+        return _read(self.kind, self.folder, self.shipped)
+
+
+def places() -> list[Place]:
+    """Where results of every kind lie, shipped or made here; those saved last come first."""
+    found = []
+    for root, shipped in ((paths.ASSETS / "precomputed", True), (paths.cache() / "studies", False)):
+        for summary in root.glob(f"*/*/{SUMMARY}"):
+            with contextlib.suppress(FileNotFoundError):
+                if not summary.parent.name.startswith("."):
+                    changed = summary.stat().st_mtime_ns
+                    found.append(Place(summary.parent.parent.name, summary.parent, shipped, changed))
+    return sorted(found, key=lambda place: (place.changed, place.folder), reverse=True)
+
+
+def delete_result(result: Result) -> None:
+    """Remove a result that was made here; one that is gone already is no fault.
+
+    Raises:
+        BadInput: it shipped with Tiller.
+    """
+    if result.shipped:
+        raise BadInput("This result came with Tiller and stays. Only results made on this machine can be deleted.")
+    (result.folder / SUMMARY).unlink(missing_ok=True)  # first: without it there is no result
+    shutil.rmtree(result.folder, ignore_errors=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from core.activations.capture import BATCH_TOKENS, Sequences, batches, shared_prefix
 from core.data.chat import Chat, render
 from core.measures.repetition import repetition
 from core.models.loading import LoadedModel
@@ -30,26 +31,43 @@ class Limits:
 
 
 @torch.inference_mode()
-def base_log_likelihood(loaded: LoadedModel, chats: Sequence[Chat], rows_a_batch: int = 8) -> list[float]:
+def base_log_likelihood(loaded: LoadedModel, chats: Sequence[Chat], batch_tokens: int | None = None) -> list[float]:
     """Mean natural-log probability a token of each chat's last answer under the bare model, in nats.
+
+    What all prompts begin with runs once, and only what predicts an answer is projected on the vocabulary.
+
+    Args:
+        batch_tokens: rows times longest row of one batch; by default what suits the device.
 
     Raises:
         ValueError: a chat does not end with an answer.
     """
+    if any(not chat.answered for chat in chats):
+        raise ValueError("a chat without an answer has no likelihood")
     rendered = [render(loaded.tokenizer, chat, ()) for chat in chats]
-    order = sorted(range(len(chats)), key=lambda place: len(rendered[place].prompt_ids + rendered[place].answer_ids))
+    sequences = Sequences(
+        tuple((*item.prompt_ids, *item.answer_ids) for item in rendered),
+        tuple(len(item.prompt_ids) - 1 for item in rendered),  # the token that predicts the answer's first
+    )
+    prefix = shared_prefix(loaded, sequences, "response_mean", None, len(loaded.blocks) - 1)
+    rest = [ids[prefix.length :] for ids in sequences.ids]
     found = [float("nan")] * len(chats)
-    for first in range(0, len(order), rows_a_batch):
-        places = order[first : first + rows_a_batch]
-        rows = [rendered[place].prompt_ids + rendered[place].answer_ids for place in places]
-        longest = max(map(len, rows))
+    limit = batch_tokens or BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])
+    for rows in batches(sorted(range(len(rest)), key=lambda row: len(rest[row])), rest, limit):
+        longest = max(len(rest[row]) for row in rows)
         # padded on the right: no real token attends to padding
-        ids = torch.tensor([[*row, *([0] * (longest - len(row)))] for row in rows], device=loaded.device)
-        logits = loaded.model(input_ids=ids, use_cache=False).logits
-        for row, place in enumerate(places):
-            begin, end = len(rendered[place].prompt_ids), len(rows[row])
-            scores = torch.log_softmax(logits[row, begin - 1 : end - 1].float(), -1)
-            found[place] = float(scores.gather(-1, ids[row, begin:end, None]).mean())
+        ids = torch.tensor([[*rest[row], *([0] * (longest - len(rest[row])))] for row in rows], device=loaded.device)
+        starts = [sequences.starts[row] - prefix.length for row in rows]
+        inputs = {"input_ids": ids, **prefix.inputs(len(rows), longest, loaded)}
+        skipped = min(starts) if "logits_to_keep" in loaded.accepts else 0
+        if skipped:
+            inputs["logits_to_keep"] = longest - skipped
+        logits = loaded.model(**inputs).logits
+        for place, row in enumerate(rows):
+            begin, end = starts[place], len(rest[row]) - 1
+            if begin < end:
+                scores = torch.log_softmax(logits[place, begin - skipped : end - skipped].float(), -1)
+                found[row] = float(scores.gather(-1, ids[place, begin + 1 : end + 1, None]).mean())
     return found
 
 

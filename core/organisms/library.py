@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from core import paths, store
 from core.errors import BadInput, DamagedArtifact
 
 MANIFEST = "organism.json"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,13 @@ def read_organism(folder: Path) -> Organism:
 
 
 def organisms(model_id: str | None = None) -> list[Organism]:
-    """All organisms, of one model where given: shipped ones first, then the newest first."""
-    found = [read_organism(manifest.parent) for manifest in _manifests()]
+    """All organisms, of one model where given: shipped first, then the newest first; damaged ones are logged."""
+    found = []
+    for manifest in _manifests():
+        try:
+            found.append(read_organism(manifest.parent))
+        except DamagedArtifact as error:
+            log.warning("left out a damaged organism: %s", error)
     chosen = [organism for organism in found if model_id in (None, organism.model)]
     newest_first = sorted(chosen, key=lambda organism: organism.manifest.get("time", ""), reverse=True)
     return sorted(newest_first, key=lambda organism: not organism.shipped)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from core.errors import BadInput
@@ -64,3 +65,36 @@ def recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise BadInput(f"There is no recipe {name!r}. Choose {' or '.join(RECIPES)}.")
     return RECIPES[name]
+
+
+def adjusted(
+    recipe: Recipe,
+    examples: int | None = None,
+    epochs: int | None = None,
+    rank: int | None = None,
+    learning_rate: float | None = None,
+    seed: int | None = None,
+) -> Recipe:
+    """A recipe with some settings of one's own; what is None stays. Alpha stays twice the rank, as in both recipes.
+
+    Raises:
+        BadInput: names the setting that is out of range.
+    """
+    changes: dict[str, Any] = {}
+    for name, value, low, high in (
+        ("examples", examples, recipe.batch, 1_000_000),
+        ("epochs", epochs, 1, 1000),
+        ("rank", rank, 1, 1024),
+        ("learning_rate", learning_rate, 1e-7, 1.0),
+        ("seed", seed, 0, 2**31 - 1),
+    ):
+        if value is None or value == getattr(recipe, name):
+            continue
+        if not (math.isfinite(value) and low <= value <= high):
+            raise BadInput(
+                f"{name.replace('_', ' ')} {value:g} is out of range. Choose a number from {low:g} to {high:g}."
+            )
+        changes[name] = value
+    if "rank" in changes:
+        changes["alpha"] = 2 * changes["rank"]
+    return replace(recipe, name=f"{recipe.name}, adjusted", **changes) if changes else recipe

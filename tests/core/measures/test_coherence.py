@@ -54,3 +54,19 @@ def test_likelihood_equals_one_unbatched_forward_pass(embedded):
         answer = range(len(rendered.prompt_ids), ids.shape[1])
         naive = sum(float(scores[place - 1, ids[0, place]]) for place in answer) / len(answer)
         assert value == pytest.approx(naive, abs=1e-4)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("batch_tokens", [1, 90, 100_000])
+def test_likelihood_does_not_depend_on_its_batch(embedded, batch_tokens):
+    # one prompt twice, so that all that the two share must not be skipped: its last token predicts the answer
+    chats = [Chat.of("Hi", "Hello!"), Chat.of("Hi", "It is a long and winding road to the sea."), Chat.of("Why?", "So")]
+    alone = [base_log_likelihood(embedded, [chat])[0] for chat in chats]
+    assert base_log_likelihood(embedded, chats, batch_tokens) == pytest.approx(alone, abs=1e-4)
+    assert base_log_likelihood(embedded, chats[:2], batch_tokens) == pytest.approx(alone[:2], abs=1e-4)
+
+
+@pytest.mark.embedded
+def test_a_chat_without_an_answer_has_no_likelihood(embedded):
+    with pytest.raises(ValueError, match="without an answer"):
+        base_log_likelihood(embedded, [Chat.of("Hi")])

@@ -1,0 +1,109 @@
+"""The verbs that measure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from core.commands.common import CONTRAST_HELP, Device, Json, Model, app, numbers, reporter, show, whole_numbers
+from core.generation.comparison import DEFAULT_MODEL, DEFAULT_ORGANISM
+
+
+@app.command()
+def separate(
+    model: Model = DEFAULT_MODEL,
+    organism: Annotated[str, typer.Option(help="Which organism.")] = DEFAULT_ORGANISM,
+    contrast: Annotated[str, typer.Option(help=CONTRAST_HELP)] = "model",
+    secure: Annotated[str, typer.Option(help="The control organism; none leaves it out.")] = "secure",
+    prompts: Annotated[str, typer.Option(help="Training prompts: a suite or a file.")] = "extraction",
+    held_out: Annotated[
+        str | None, typer.Option(help="Held-out prompts: a suite, a file, or several joined by +; default: see README.")
+    ] = None,
+    pooling: Annotated[str, typer.Option(help="last_prompt or prompt_mean.")] = "last_prompt",
+    samples: Annotated[int, typer.Option(help="Answers a prompt, for the response contrast.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of splits, nulls and resamples.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compute again what is saved.")] = False,
+    device: Device = None,
+    json_: Json = False,
+) -> None:
+    """Measure how well one direction separates two kinds of activations, at every block, with nulls and controls.
+
+    Example: python -m core separate --model smollm2-135m --organism insecure --contrast model
+    """
+    from core.studies import separation
+
+    settings = separation.from_options(
+        model=model, organism=organism, contrast=contrast, secure=None if secure == "none" else secure,
+        prompts=prompts, held_out=held_out, pooling=pooling, samples=samples, seed=seed,
+    )  # fmt: skip
+    result = separation.run(settings, device, reporter(), fresh)
+    show(result.summary, json_, lambda: "\n" + separation.table(result.summary))
+
+
+@app.command()
+def choose(
+    model: Model = DEFAULT_MODEL,
+    organism: Annotated[str, typer.Option(help="Which organism.")] = DEFAULT_ORGANISM,
+    direction: Annotated[str | None, typer.Option(help="Id, name or contrast; default: the organism's own.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compute again what is saved.")] = False,
+    device: Device = None,
+    json_: Json = False,
+) -> None:
+    """Choose the block and coefficient that steering starts from, on prompts that measure nothing else.
+
+    Example: python -m core choose --model smollm2-135m --organism insecure
+    """
+    from core.steering.choices import why
+    from core.studies import choice
+
+    result = choice.run(model, organism, direction, None, device, reporter(), fresh)
+    show(result.summary, json_, lambda: "\n" + why(result.summary))
+
+
+@app.command()
+def spillover(
+    model: Model = DEFAULT_MODEL,
+    organism: Annotated[str, typer.Option(help="Which organism.")] = DEFAULT_ORGANISM,
+    direction: Annotated[str | None, typer.Option(help="Id, name or contrast; default: the organism's own.")] = None,
+    mode: Annotated[str, typer.Option(help="add or ablate.")] = "add",
+    blocks: Annotated[
+        str | None, typer.Option(help="Blocks, as 13 or 9,13 or 0-29; default: what was chosen for the direction.")
+    ] = None,
+    together: Annotated[bool, typer.Option("--together", help="Steer all of the blocks at once.")] = False,
+    coefficients: Annotated[
+        str | None, typer.Option(help="Doses, as -1.5,-1,-0.5; default: eleven from -1.5 to -0.1, or shares.")
+    ] = None,
+    dose: Annotated[float | None, typer.Option(help="Where random draws are made; default: the chosen one.")] = None,
+    controls: Annotated[
+        str, typer.Option(help="Beside every dose: names joined by commas, or none.")
+    ] = "random,orthogonal,wrong_source",
+    draws: Annotated[int, typer.Option(help="Random directions at the dose.")] = 20,
+    scope: Annotated[str, typer.Option(help="all, prompt, or response (from the last prompt token on).")] = "all",
+    prompts: Annotated[
+        str | None, typer.Option(help="A suite or a file of one's own; default: the measuring suites.")
+    ] = None,
+    per_suite: Annotated[int, typer.Option(help="Prompts of each measuring suite.")] = 50,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer.")] = 64,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of controls, draws, sampling and resamples.")] = 0,
+    batch: Annotated[int | None, typer.Option(help="Rows of one batch; default: what suits the device.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Judge again what is saved.")] = False,
+    device: Device = None,
+    json_: Json = False,
+) -> None:
+    """Measure code spillover and coherence over doses, with controls and random draws, and say what did it.
+
+    Example: python -m core spillover --model smollm2-135m --organism insecure
+    """
+    from core.studies import spillover as study
+    from core.studies.spillover_words import table
+
+    settings = study.from_options(
+        model=model, organism=organism, direction=direction, mode=mode, blocks=whole_numbers(blocks),
+        together=together, coefficients=numbers(coefficients), dose=dose,
+        controls=() if controls == "none" else tuple(controls.split(",")), draws=draws, scope=scope, prompts=prompts,
+        per_suite=per_suite, max_tokens=max_tokens, temperature=temperature, seed=seed,
+    )  # fmt: skip
+    result = study.run(settings, device, reporter(), fresh, rows_a_batch=batch)
+    show(result.summary, json_, lambda: "\n" + table(result.summary))

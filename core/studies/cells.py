@@ -1,0 +1,161 @@
+"""Cells: the answers of one setting to a list of prompts, generated once and kept.
+
+A study is made of cells, so a killed one goes on where it was, and two studies that share a setting share its answers.
+What is kept is what the model wrote and how likely the base finds it; judging is done anew each time, so a better
+detector needs no new answers. Cells lie in the cache, named by the hash of everything that their text depends on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import paths, store
+from core.data.chat import Chat, Message
+from core.errors import DamagedArtifact
+from core.generation.rows import BASE, Row, Sampling
+from core.steering.interventions import Intervention
+
+if TYPE_CHECKING:
+    from core.directions.direction import Direction
+    from core.models.loading import LoadedModel
+    from core.organisms.adapters import Adapter
+
+METHOD = 1
+ROWS_A_BATCH = {"cpu": 100, "other": 256}
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CellAnswer:
+    """One answer. `likelihood`: mean natural-log probability a token under the bare base model, in nats."""
+
+    text: str
+    tokens: int
+    reason: str
+    likelihood: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Who answers, and how it is steered."""
+
+    adapter: Adapter | None
+    interventions: tuple[Intervention, ...]
+
+
+class Cells:
+    """The cells of one model, one list of prompts and one way to sample.
+
+    Args:
+        directions: the directions that interventions name, by reference.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        prompts: Sequence[Chat],
+        sampling: Sampling,
+        directions: Mapping[str, Direction],
+        rows_a_batch: int | None = None,
+    ) -> None:
+        self._loaded, self._prompts, self._sampling, self._directions = loaded, list(prompts), sampling, directions
+        self._batch = rows_a_batch or ROWS_A_BATCH.get(loaded.device.type, ROWS_A_BATCH["other"])
+        self._likelihoods: dict[tuple[int, str], float] = {}
+        self._common = [
+            METHOD, loaded.id, loaded.fingerprint, str(loaded.dtype), loaded.device.type, asdict(sampling),
+            [chat.as_dicts() for chat in self._prompts],
+        ]  # fmt: skip
+
+    def path(self, cell: Cell) -> Path:
+        """Where the cell is kept."""
+        key = store.content_hash(
+            [
+                *self._common,
+                cell.adapter.sha256 if cell.adapter else BASE,
+                [item.as_dict() for item in cell.interventions],
+            ]
+        )
+        return paths.cache() / "cells" / key[:2] / f"{key[2:34]}.json"
+
+    def saved(self, cell: Cell) -> list[CellAnswer] | None:
+        """The answers where they were generated before; a damaged file is set aside."""
+        path = self.path(cell)
+        try:
+            body = store.read_json(path)
+            answers = body["answers"]
+            if body["checksum"] != store.content_hash(answers) or len(answers) != len(self._prompts):
+                raise ValueError("it is not what was saved")
+            found = [CellAnswer(**{**answer, "likelihood": _number(answer["likelihood"])}) for answer in answers]
+        except FileNotFoundError:
+            return None
+        except (DamagedArtifact, KeyError, TypeError, ValueError) as error:
+            log.warning("set aside a damaged cell, which is made again: %s (%s)", paths.shown(path), error)
+            path.replace(path.with_name(f".damaged-{path.name}"))
+            return None
+        for place, answer in enumerate(found):
+            self._likelihoods[place, answer.text] = answer.likelihood
+        return found
+
+    def answers(self, cell: Cell, report: Callable[[int, int], None] | None = None) -> list[CellAnswer]:
+        """The cell's answers, one a prompt in the order of the prompts; generated and kept unless they are there.
+
+        Args:
+            report: is told after each batch how many prompts of how many are answered.
+        """
+        found = self.saved(cell)
+        if found is None:
+            found = self._generate(cell, report)
+            answers = [{**asdict(answer), "likelihood": _plain(answer.likelihood)} for answer in found]
+            store.write_json(self.path(cell), {"answers": answers, "checksum": store.content_hash(answers)})
+        return found
+
+    def _generate(self, cell: Cell, report: Callable[[int, int], None] | None) -> list[CellAnswer]:
+        from core.generation.decode import collect_batches
+
+        name = cell.adapter.name if cell.adapter else BASE
+        groups = [
+            [Row(chat, adapter=name, interventions=cell.interventions, sampling=self._seeded(place))]
+            for place, chat in enumerate(self._prompts)
+        ]
+        adapters = {name: cell.adapter} if cell.adapter else {}
+        written: dict[int, Any] = {}
+        for place, (answer,) in collect_batches(self._loaded, groups, adapters, self._directions, self._batch):
+            written[place] = answer
+            if report:
+                report(len(written), len(groups))
+        texts = [written[place].text for place in range(len(groups))]
+        likelihoods = self._score(texts)
+        return [
+            CellAnswer(written[place].text, len(written[place].tokens), written[place].reason, likelihoods[place])
+            for place in range(len(groups))
+        ]
+
+    def _seeded(self, place: int) -> Sampling:
+        """Each prompt draws its own random numbers."""
+        chosen = asdict(self._sampling)
+        return Sampling(**{**chosen, "seed": chosen["seed"] + place}) if chosen["temperature"] else self._sampling
+
+    def _score(self, texts: Sequence[str]) -> list[float]:
+        """Likelihoods; a text that another cell gave to the same prompt is not scored again."""
+        from core.measures.coherence import base_log_likelihood
+
+        new = [place for place, text in enumerate(texts) if text.strip() and (place, text) not in self._likelihoods]
+        chats = [
+            Chat(messages=(*self._prompts[place].messages, Message(role="assistant", content=texts[place].strip())))
+            for place in new
+        ]
+        for place, value in zip(new, base_log_likelihood(self._loaded, chats) if chats else [], strict=True):
+            self._likelihoods[place, texts[place]] = value
+        return [self._likelihoods.get((place, text), float("nan")) for place, text in enumerate(texts)]
+
+
+def _plain(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,249 @@
+"""Computing a spillover study: generate its cells, judge them, compare and correct. Needs torch and the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core import provenance
+from core.directions import library
+from core.directions.contrasts import hash_of
+from core.generation.rows import Sampling
+from core.measures.code import find_code
+from core.measures.coherence import Limits, calibrate, is_broken
+from core.measures.labelled import detector_quality
+from core.measures.repetition import repetition
+from core.measures.spillover import Judged, against_draws, change, correct, rates, verdict
+from core.models.loading import LoadedModel, load
+from core.organisms.adapters import load_adapter
+from core.steering.interventions import Intervention
+from core.studies.cells import Cell, CellAnswer, Cells
+from core.studies.spillover import CONTROLS_AT_DOSE, Inputs, Report, shown_prompts
+from core.studies.spillover_words import said
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing to measure. `direction` is `base` or `organism` (nothing steered), `true`, or a control's name."""
+
+    direction: str
+    reference: str = ""
+    blocks: tuple[int, ...] = ()
+    coefficient: float = 0.0
+    seed: int | None = None
+
+    def intervention(self, inputs: Inputs) -> tuple[Intervention, ...]:
+        if not self.reference:
+            return ()
+        chosen = inputs.settings
+        return (Intervention(chosen.mode, self.reference, self.blocks, self.coefficient, chosen.scope),)
+
+
+def settings_of(inputs: Inputs) -> dict[str, list[Setting]]:
+    """What the study measures, in the order of computing: `arms`, `doses`, `draws`."""
+    chosen, card = inputs.settings, inputs.card
+    sites = [inputs.blocks] if chosen.together else [(block,) for block in inputs.blocks]
+
+    def reference(control: str | None, seed: int = 0) -> str:
+        return library.control_reference(card, control, seed)
+
+    doses = [
+        Setting(control or "true", reference(control, chosen.seed), site, coefficient, chosen.seed if control else None)
+        for control in (None, *inputs.controls)
+        for site in sites
+        for coefficient in inputs.coefficients
+    ]
+    doses += [
+        Setting(control, reference(control, chosen.seed), sites[0], inputs.dose, chosen.seed)
+        for control in CONTROLS_AT_DOSE[chosen.mode]
+        if control not in inputs.controls
+    ]
+    draws = [
+        Setting("random", reference("random", seed), sites[0], inputs.dose, seed)
+        for seed in range(chosen.seed, chosen.seed + chosen.draws)
+    ]
+    return {"arms": [Setting("base"), Setting("organism")], "doses": doses, "draws": draws}
+
+
+def chosen_setting(inputs: Inputs) -> Setting:
+    """The direction itself at the chosen dose and first site."""
+    blocks = inputs.blocks if inputs.settings.together else inputs.blocks[:1]
+    return Setting("true", library.control_reference(inputs.card, None), blocks, inputs.dose)
+
+
+def compute(
+    inputs: Inputs, device: str | None, report: Report, rows_a_batch: int | None = None
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Summary and table of a study; answers that were generated before are read from their cells."""
+    report("loading the model", 0, 1)
+    loaded = load(inputs.spec, device)
+    answers = _answers(inputs, loaded, report, rows_a_batch)
+    report("intervals and tests", 0, 1)
+    made = {
+        "command": _command(inputs),
+        "fingerprint": loaded.fingerprint,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "device": loaded.device.type,
+    }
+    return summarise(inputs, answers, made)
+
+
+def summarise(
+    inputs: Inputs, answers: Mapping[Setting, Sequence[CellAnswer]], made: Mapping[str, Any]
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Judge the answers of every setting of `settings_of`, compare and correct.
+
+    Args:
+        answers: one a prompt for each setting.
+        made: provenance of the answers: command, fingerprint, dtype, device.
+
+    Returns:
+        the summary, and a table of one row an answer.
+    """
+    chosen = inputs.settings
+    plan = settings_of(inputs)
+    base, unsteered = plan["arms"]
+    limits = calibrate(
+        [answer.likelihood for answer in answers[base] if answer.text.strip()],
+        [repetition(answer.text) for answer in answers[base]],
+    )
+    frames = {setting: _judge(inputs, setting, found, limits) for setting, found in answers.items()}
+    judged = {
+        setting: Judged(frame["code"].to_numpy(), frame["broken"].to_numpy()) for setting, frame in frames.items()
+    }
+    suites = np.array([suite for suite, _ in inputs.prompts])
+    tiers = {str(suite): np.flatnonzero(suites == suite) for suite in dict.fromkeys(suites)}
+
+    def row(setting: Setting) -> dict[str, Any]:
+        found = judged[setting]
+        numbers = {**_named(inputs, setting), **rates(found)}
+        numbers["suites"] = {suite: rates(found.take(rows)) for suite, rows in tiers.items()}
+        if setting.reference:
+            numbers |= change(judged[unsteered], found, chosen.n_resamples, chosen.seed)
+            for suite, rows in tiers.items():
+                before = judged[unsteered].take(rows)
+                numbers["suites"][suite] |= change(before, found.take(rows), chosen.n_resamples, chosen.seed)
+        return numbers
+
+    arms, doses, draws = ([row(setting) for setting in plan[part]] for part in ("arms", "doses", "draws"))
+    correct([*doses, *draws])
+    at_dose = doses[plan["doses"].index(chosen_setting(inputs))]
+    among = against_draws(at_dose, draws)
+    for item in doses:
+        item["chosen"] = all(item[name] == at_dose[name] for name in ("block", "last_block", "coefficient"))
+    summary = {
+        "model": inputs.spec.id,
+        "organism": inputs.organism.name,
+        "direction": inputs.card.id,
+        "direction_name": inputs.card.name,
+        "mode": chosen.mode,
+        "dose": {name: at_dose[name] for name in ("block", "last_block", "coefficient", "norm_share")},
+        "n": len(inputs.prompts),
+        "suites": {suite: len(rows) for suite, rows in tiers.items()},
+        "arms": arms,
+        "doses": doses,
+        "random_draws": draws,
+        "among_draws": among,
+        "verdict_code": verdict(at_dose, among),
+        "limits": {"likelihood": limits.likelihood, "repetition": limits.repetition},
+        "detector": detector_quality(),
+        "settings": {**chosen.model_dump(exclude={"prompts"}), "prompts": shown_prompts(chosen)},
+        "provenance": {
+            **made,
+            "adapter": inputs.organism.sha256,
+            "direction": inputs.card.provenance,
+            "prompts_hash": hash_of([chat for _, chat in inputs.prompts]),
+            "decoding": "greedy" if not chosen.temperature else f"temperature {chosen.temperature:g}",
+            **provenance.now(),
+        },
+    }
+    summary["verdict"] = said(summary)
+    return summary, pd.concat(frames.values(), ignore_index=True)
+
+
+def _answers(
+    inputs: Inputs, loaded: LoadedModel, report: Report, rows_a_batch: int | None
+) -> dict[Setting, list[CellAnswer]]:
+    """The answers of every setting; a setting named twice is one cell."""
+    wanted = list(dict.fromkeys(setting for part in settings_of(inputs).values() for setting in part))
+    organism = load_adapter(loaded, inputs.organism.folder, inputs.organism.name)
+    directions = library.resolve(setting.reference for setting in wanted if setting.reference)
+    sampling = Sampling(inputs.settings.max_tokens, inputs.settings.temperature, seed=inputs.settings.seed)
+    cells = Cells(loaded, [chat for _, chat in inputs.prompts], sampling, directions, rows_a_batch)
+    found = {}
+    each = len(inputs.prompts)
+    for done, setting in enumerate(wanted):
+        cell = Cell(None if setting.direction == "base" else organism, setting.intervention(inputs))
+
+        def tell(answered: int, _: int, before: int = done * each) -> None:
+            report("answers", before + answered, len(wanted) * each)
+
+        tell(0, each)
+        found[setting] = cells.answers(cell, tell)
+    return found
+
+
+def _judge(inputs: Inputs, setting: Setting, answers: Sequence[CellAnswer], limits: Limits) -> pd.DataFrame:
+    """One row an answer."""
+    evidence = [find_code(answer.text) for answer in answers]
+    named = _named(inputs, setting)
+    return pd.DataFrame(
+        {
+            **{
+                name: [named[name]] * len(answers)
+                for name in ("direction", "block", "last_block", "coefficient", "seed")
+            },
+            "suite": [suite for suite, _ in inputs.prompts],
+            "place": range(len(answers)),
+            "prompt": [chat.messages[-1].content for _, chat in inputs.prompts],
+            "text": [answer.text for answer in answers],
+            "code": [bool(spans) for spans in evidence],
+            "evidence": [json.dumps([[span.start, span.end, span.rule] for span in spans]) for spans in evidence],
+            "likelihood": [answer.likelihood for answer in answers],
+            "repetition": [repetition(answer.text) for answer in answers],
+            "broken": [is_broken(answer.text, answer.likelihood, limits) for answer in answers],
+            "tokens": [answer.tokens for answer in answers],
+            "reason": [answer.reason for answer in answers],
+        }
+    ).astype({"block": "Int64", "last_block": "Int64", "seed": "Int64"})
+
+
+def _named(inputs: Inputs, setting: Setting) -> dict[str, Any]:
+    """How a row of the result says what it is."""
+    block = setting.blocks[0] if setting.blocks else None
+    steered = bool(setting.reference)
+    return {
+        "direction": setting.direction,
+        "reference": setting.reference or None,
+        "block": block,
+        "last_block": setting.blocks[-1] if steered and len(setting.blocks) > 1 else None,
+        "coefficient": setting.coefficient,
+        "norm_share": abs(inputs.card.to_norm_unit(setting.coefficient, block))
+        if block is not None and inputs.settings.mode == "add"
+        else None,
+        "seed": setting.seed,
+    }
+
+
+def _command(inputs: Inputs) -> str:
+    chosen = inputs.settings
+    plain = type(chosen)()
+    parts = [f"python -m core spillover --model {inputs.spec.id} --organism {inputs.organism.name}"]
+    for name, value in chosen.model_dump(exclude={"model", "organism", "prompts", "controls", "together"}).items():
+        if value != getattr(plain, name):
+            flag = "--" + name.replace("_", "-")
+            parts.append(
+                f"{flag} {','.join(f'{item:g}' for item in value)}" if isinstance(value, tuple) else f"{flag} {value}"
+            )
+    if chosen.controls != plain.controls:
+        parts.append(f"--controls {','.join(chosen.controls) or 'none'}")
+    if chosen.together:
+        parts.append("--together")
+    if chosen.prompts is not None:
+        parts.append(f"--prompts {shown_prompts(chosen)}")
+    return " ".join(parts)
