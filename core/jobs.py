@@ -1,36 +1,34 @@
 """Long work in a process of its own: it survives a page's reload and the app's end, and can be stopped.
 
 A job is `python -m core VERB … --json` with a folder in the cache: `job.json` (what was asked), `events.jsonl`
-(progress), `out.json` (its standard output), `log.txt`, and at the end `end.json`. Jobs take turns: one runs, the
-others wait. A killed job leaves no end; it is called lost, and starting the same command again resumes it.
+(progress, see `core.job_events`), `out.json` (its standard output), `log.txt`, and at the end `end.json`. Jobs take
+turns: one runs, the others wait. A killed job leaves no end; it is called lost. Commands go on from what they saved,
+so starting the same one again (`resume`) resumes it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
-from core import paths, store
+from core import job_events, paths, processes, store
 from core.errors import BadInput, DamagedArtifact
+from core.job_events import Progress
+from core.job_events import emit as emit
 
-JOB, EVENTS, OUT, LOG, END = "job.json", "events.jsonl", "out.json", "log.txt", "end.json"
-EVENTS_VARIABLE = "TILLER_EVENTS"
+JOB, OUT, LOG, END = "job.json", "out.json", "log.txt", "end.json"
 STOP_SECONDS = 5.0
-WAIT_SECONDS = 0.3
 
 State = Literal["waiting", "running", "done", "failed", "stopped", "lost"]
 
@@ -39,22 +37,12 @@ _DAMAGE = (DamagedArtifact, OSError, KeyError, TypeError, ValueError, AttributeE
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a stage of a job has come."""
-
-    stage: str
-    done: int
-    of: int
-
-    @property
-    def share(self) -> float:
-        """From 0 to 1."""
-        return min(1.0, self.done / self.of) if self.of > 0 else 0.0
-
-
-@dataclass(frozen=True)
 class Job:
-    """A job as its folder tells it at the moment of asking."""
+    """A job as its folder tells it at the moment of asking.
+
+    `ahead` counts the jobs that come before a waiting one. `rate` is what the current stage does in a second, and
+    `seconds_left` how long that stage still takes; None where that is not known. `resumes` is the job it goes on from.
+    """
 
     id: str
     title: str
@@ -64,6 +52,9 @@ class Job:
     progress: Progress | None
     ahead: int
     folder: Path
+    rate: float | None = None
+    seconds_left: float | None = None
+    resumes: str | None = None
 
     @property
     def live(self) -> bool:
@@ -84,13 +75,21 @@ class Job:
         """
         return store.read_json(self.folder / OUT)
 
+    def log(self, most: int = 200_000) -> str:
+        """The end of what it said on standard error, `most` bytes of it; empty where that is gone."""
+        try:
+            with (self.folder / LOG).open("rb") as stream:
+                stream.seek(max(0, stream.seek(0, os.SEEK_END) - most))
+                return stream.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
     @property
     def error(self) -> str | None:
         """The last line of what it said, where it failed."""
         if self.state != "failed":
             return None
-        lines = (self.folder / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
-        said = [line.rpartition("\r")[2].removeprefix("\x1b[K").strip() for line in lines]
+        said = [line.rpartition("\r")[2].removeprefix("\x1b[K").strip() for line in self.log().split("\n")]
         last = next((line for line in reversed(said) if line), "")
         return last.removeprefix("Error: ") or "The command failed and said nothing. Run it from a terminal."
 
@@ -100,32 +99,19 @@ def start(arguments: Sequence[str], title: str) -> Job:
 
     A live job with the same arguments is returned instead of starting a second one.
     """
-    for job in jobs():
-        if job.live and job.arguments == tuple(arguments):
-            return job
-    # to the microsecond: ids are in the order of asking
-    identity = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}"
-    folder = _root() / identity
-    folder.mkdir(parents=True)
-    with (folder / LOG).open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "core.jobs", str(folder), *arguments],
-            cwd=paths.ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            start_new_session=True,
-        )
-    record = {
-        "title": title,
-        "arguments": list(arguments),
-        "time": time.time(),
-        "pid": process.pid,
-        "born": psutil.Process(process.pid).create_time(),
-    }
-    store.write_json(folder / JOB, record)
-    _CHILDREN[identity] = process
-    return find(identity)
+    return _start(tuple(arguments), title, None)
+
+
+def resume(identity: str) -> Job:
+    """Start the command of a job that was stopped, failed or lost again; a live job is returned as it is.
+
+    Raises:
+        BadInput: there is no such job, or it is done.
+    """
+    job = find(identity)
+    if job.state == "done":
+        raise BadInput("This job is done, so there is nothing to go on with. Start it anew from its page.")
+    return job if job.live else _start(job.arguments, job.title, job.id)
 
 
 def find(identity: str) -> Job:
@@ -135,7 +121,7 @@ def find(identity: str) -> Job:
         BadInput: there is none.
         DamagedArtifact: its folder cannot be read.
     """
-    folder = _root() / identity
+    folder = root() / identity
     if not _ID.fullmatch(identity) or not (folder / JOB).is_file():
         raise BadInput(f"There is no job {identity[:80]!r}. It may have been deleted.")
     return _read(folder)
@@ -144,10 +130,31 @@ def find(identity: str) -> Job:
 def jobs() -> list[Job]:
     """All jobs, the newest first; a damaged folder is left out."""
     found = []
-    for record in sorted(_root().glob(f"*/{JOB}"), reverse=True):
+    for record in sorted(root().glob(f"*/{JOB}"), reverse=True):
         with contextlib.suppress(DamagedArtifact):
             found.append(_read(record.parent))
     return found
+
+
+def live() -> list[Job]:
+    """The jobs that wait or run, in the order of their turns; quick, however many have ended."""
+    found = []
+    for record in sorted(root().glob(f"*/{JOB}")):
+        with contextlib.suppress(DamagedArtifact):
+            if not (record.parent / END).exists():
+                found.append(_read(record.parent))
+    return [job for job in found if job.live]
+
+
+def events(identity: str) -> list[dict[str, Any]]:
+    """What a job said of its progress, the oldest first: `stage`, `done`, `of`, `time` (seconds) and its numbers.
+
+    The newest 20,000 lines at most.
+
+    Raises:
+        BadInput: there is no such job.
+    """
+    return [event for event in job_events.newest(find(identity).folder, job_events.MOST_BYTES) if event.get("stage")]
 
 
 def stop(identity: str) -> Job:
@@ -156,35 +163,86 @@ def stop(identity: str) -> Job:
     if not job.live:
         return job
     # first the mark: a process that ends by itself meanwhile must not call this a failure
-    store.write_json(job.folder / END, {"state": "stopped"})
+    mark(job.folder, {"state": "stopped"})
     record = store.read_json(job.folder / JOB)
-    with contextlib.suppress(psutil.Error):
-        first = psutil.Process(record["pid"])
-        if abs(first.create_time() - record["born"]) < 1:
-            family = [*first.children(recursive=True), first]
-            for process in family:
-                with contextlib.suppress(psutil.Error):
-                    process.terminate()
-            for process in psutil.wait_procs(family, STOP_SECONDS)[1]:
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
+    processes.end(record["pid"], record["born"], STOP_SECONDS)
     return find(identity)
 
 
-def emit(stage: str, done: int, of: int) -> None:
-    """Tell the job this process belongs to how far it is; nothing outside a job."""
-    file = os.environ.get(EVENTS_VARIABLE)
-    if file:
-        line = json.dumps({"stage": stage, "done": done, "of": of, "time": time.time()})
-        with Path(file).open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+def delete(identity: str) -> None:
+    """Remove the folder of a job that is over; what the job saved elsewhere stays.
+
+    Raises:
+        BadInput: there is no such job, or it is not over.
+        DamagedArtifact: its folder cannot be read.
+    """
+    job = find(identity)
+    until = time.monotonic() + STOP_SECONDS
+    while not job.live and _is_at_work(job) and time.monotonic() < until:
+        time.sleep(0.05)  # it has said how it ended, and is on its way out
+    if _is_at_work(job):
+        raise BadInput(f"{job.title!r} is still at work. Stop it first.")
+    (job.folder / JOB).unlink(missing_ok=True)  # first: without it there is no job, however far the rest comes
+    shutil.rmtree(job.folder, ignore_errors=True)
+    _CHILDREN.pop(job.id, None)
+
+
+def ahead(identity: str) -> int:
+    """How many jobs run, or wait and were asked for earlier."""
+    count = 0
+    for job in root().glob(f"*/{JOB}"):
+        with contextlib.suppress(*_DAMAGE):
+            if (job.parent / END).exists():
+                continue
+            state = _state(job.parent, store.read_json(job), bool(job_events.newest(job.parent)))
+            count += state == "running" or (state == "waiting" and job.parent.name < identity)
+    return count
+
+
+def mark(folder: Path, end: dict[str, Any], finished: bool = False) -> None:
+    """Say how a job ended. Who comes first is right, but for a command that finished: its result is there."""
+    with store.writer_lock(folder / END):
+        if finished or not (folder / END).exists():
+            store.write_json(folder / END, end)
+
+
+def root() -> Path:
+    """Where the folders of all jobs lie."""
+    return paths.cache() / "jobs"
 
 
 _CHILDREN: dict[str, subprocess.Popen[bytes]] = {}
 
 
-def _root() -> Path:
-    return paths.cache() / "jobs"
+def _start(arguments: tuple[str, ...], title: str, resumes: str | None) -> Job:
+    with store.writer_lock(root() / "start"):  # two browsers may ask at once
+        same = next((job for job in live() if job.arguments == arguments), None)
+        if same is not None:
+            return same
+        # to the microsecond: ids are in the order of asking
+        identity = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}"
+        folder = root() / identity
+        folder.mkdir(parents=True)
+        with (folder / LOG).open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "core.job_process", str(folder), *arguments],
+                cwd=paths.ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+        record = {
+            "title": title,
+            "arguments": list(arguments),
+            "time": time.time(),
+            "pid": process.pid,
+            "born": processes.born(process.pid),
+            **({"resumes": resumes} if resumes else {}),
+        }
+        store.write_json(folder / JOB, record)
+        _CHILDREN[identity] = process
+        return find(identity)
 
 
 def _read(folder: Path) -> Job:
@@ -198,29 +256,23 @@ def _read(folder: Path) -> Job:
 
 def _told(folder: Path) -> Job:
     record = store.read_json(folder / JOB)
-    events = _events(folder)
-    last = events[-1] if events else None
-    state = _state(folder, record, bool(events))
+    newest = job_events.newest(folder)
+    last = newest[-1] if newest else None
+    state = _state(folder, record, bool(newest))
+    rate, left = job_events.pace(newest, time.time() if state == "running" else 0.0)
     return Job(
         folder.name,
         record["title"],
         tuple(record["arguments"]),
         record["time"],
         state,
-        Progress(last["stage"], last["done"], last["of"]) if last and last.get("stage") else None,
-        _ahead(folder.name) if state == "waiting" else 0,
+        Progress.of_event(last) if last and last.get("stage") else None,
+        ahead(folder.name) if state == "waiting" else 0,
         folder,
+        rate,
+        left if state == "running" else None,
+        record.get("resumes"),
     )
-
-
-def _ahead(identity: str) -> int:
-    """How many jobs run, or wait and were asked for earlier."""
-    count = 0
-    for job in _root().glob(f"*/{JOB}"):
-        with contextlib.suppress(*_DAMAGE):
-            state = _state(job.parent, store.read_json(job), bool(_events(job.parent)))
-            count += state == "running" or (state == "waiting" and job.parent.name < identity)
-    return count
 
 
 def _state(folder: Path, record: dict[str, Any], begun: bool) -> State:
@@ -233,72 +285,16 @@ def _state(folder: Path, record: dict[str, Any], begun: bool) -> State:
     return "running" if begun else "waiting"
 
 
+def _is_at_work(job: Job) -> bool:
+    try:
+        return _is_alive(job.id, store.read_json(job.folder / JOB))
+    except _DAMAGE:  # it ended, and its record names no process
+        return job.live
+
+
 def _is_alive(identity: str, record: dict[str, Any]) -> bool:
-    """Whether the job's own process lives: a number that another process took over since does not count."""
+    """Whether the job's own process lives."""
     child = _CHILDREN.get(identity)
     if child is not None and child.poll() is not None:  # reaps it: an unreaped one would look alive
         return False
-    try:
-        process = psutil.Process(record["pid"])
-        return abs(process.create_time() - record["born"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def _events(folder: Path) -> list[dict[str, Any]]:
-    """Complete lines of the newest events."""
-    try:
-        with (folder / EVENTS).open("rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - 4096))
-            lines = stream.read().split(b"\n")[:-1]
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            event = json.loads(line)
-            if isinstance(event, dict):
-                found.append(event)
-    return found
-
-
-def _work(folder: Path, arguments: list[str]) -> None:
-    """The job's own process: wait for its turn, run the command in it (a kill leaves nothing), say how it ended."""
-    os.environ[EVENTS_VARIABLE] = str(folder / EVENTS)
-    turn = store.writer_lock(_root() / "turn")
-    while True:
-        turn.acquire()
-        if not _ahead(folder.name):  # the lock alone would not keep the order of asking
-            break
-        turn.release()
-        time.sleep(WAIT_SECONDS)
-    try:
-        with (folder / EVENTS).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"stage": "", "done": 0, "of": 0, "time": time.time()}) + "\n")
-        with (folder / OUT).open("wb") as out:
-            os.dup2(out.fileno(), sys.stdout.fileno())
-        code = _command(arguments)
-        sys.stdout.flush()
-        if not (folder / END).exists():
-            store.write_json(folder / END, {"state": "done" if code == 0 else "failed", "code": code})
-    finally:
-        turn.release()
-
-
-def _command(arguments: list[str]) -> int:
-    from core.__main__ import main
-
-    sys.argv = ["core", *arguments, "--json"]
-    try:
-        main()
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    _work(Path(sys.argv[1]), sys.argv[2:])
+    return processes.is_alive(record["pid"], record["born"])

@@ -35,11 +35,11 @@ from core.organisms.library import find_organism
 from core.organisms.recipes import recipe
 from core.organisms.trainer import TrainingProgress
 from core.organisms.training import train
-from core.results import ARRAYS, SUMMARY
-from core.studies import choice, separation
+from core.results import ARRAYS, SUMMARY, TABLE
+from core.studies import choice, reproduce, separation, spillover
 from core.studies.extraction import CONTRASTS, extract
 
-KINDS = ("organisms", "directions", "separation", "choice", "examples", "check")
+KINDS = ("organisms", "directions", "separation", "choice", "spillover", "examples", "check")
 ORGANISMS = ("insecure", "secure")
 STRIP = (-1.25, -1.0, -0.75, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0)
 
@@ -62,6 +62,7 @@ def make(what: str = "all", say: Say = print) -> list[str]:
         "directions": _directions,
         "separation": _separation,
         "choice": _choice,
+        "spillover": _spillover,
         "examples": _examples,
         "check": _check,
     }
@@ -118,6 +119,16 @@ def _choice(say: Say) -> Iterator[tuple[Path, str | None]]:
     before = _sum(path)
     choice.run(DEFAULT_MODEL, "insecure", report=_stages(say, "choice"), shipped_as=name)
     yield path, before
+
+
+def _spillover(say: Say) -> Iterator[tuple[Path, str | None]]:
+    for options in reproduce.SPILLOVER:
+        name = "-".join([DEFAULT_MODEL, options["organism"], options.get("mode", "add")])
+        path = paths.ASSETS / "precomputed" / spillover.KIND / name / TABLE
+        before = _sum(path)
+        settings = spillover.from_options(model=DEFAULT_MODEL, **options)
+        spillover.run(settings, report=_stages(say, f"spillover {name}"), shipped_as=name)
+        yield path, before
 
 
 def _stages(say: Say, what: str) -> Callable[[str, int, int], None]:

@@ -12,7 +12,7 @@ from core.commands.common import Json, app, say, show
 @app.command()
 def assets(
     what: Annotated[
-        str, typer.Option(help="all, organisms, directions, separation, choice, examples, or check.")
+        str, typer.Option(help="all, organisms, directions, separation, choice, spillover, or examples.")
     ] = "all",
     json_: Json = False,
 ) -> None:

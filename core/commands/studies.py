@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from core import paths
 from core.commands.common import CONTRAST_HELP, Device, Json, Model, app, numbers, reporter, show, whole_numbers
 from core.generation.comparison import DEFAULT_MODEL, DEFAULT_ORGANISM
 
@@ -107,3 +109,30 @@ def spillover(
     )  # fmt: skip
     result = study.run(settings, device, reporter(), fresh, rows_a_batch=batch)
     show(result.summary, json_, lambda: "\n" + table(result.summary))
+
+
+@app.command()
+def reproduce(
+    profile: Annotated[str, typer.Option(help="What to reproduce: embedded.")] = "embedded",
+    shipped: Annotated[bool, typer.Option("--shipped", help="Start from the organisms that ship.")] = False,
+    to: Annotated[Path | None, typer.Option(help="The HTML file to write; default: in the cache folder.")] = None,
+    device: Device = None,
+    json_: Json = False,
+) -> None:
+    """Train, extract, separate and measure spillover from nothing, and write one report of it all.
+
+    What was done before is read from the store, so a killed run goes on and a second one takes seconds.
+
+    Example: python -m core reproduce --profile embedded
+    """
+    from core import report as reports
+    from core.studies import reproduce as everything
+
+    made = everything.run(everything.profile(profile), shipped, device, reporter())
+    file = reports.write(made, to.expanduser() if to else reports.default_path(profile))
+    findings = {f"{result.kind} {result.key}": reports.finding(result) for result in made.studies}
+    show(
+        {"report": paths.shown(file), "bytes": file.stat().st_size, "findings": findings},
+        json_,
+        lambda: "\n".join(["", *findings.values(), "", f"The report is in {paths.shown(file)}."]),
+    )

@@ -148,9 +148,16 @@ def wrong_sources(card: DirectionCard) -> list[DirectionCard]:
     """Model contrasts of the model's other organisms, one of each."""
     found: dict[frozenset[str], DirectionCard] = {}
     for other in cards(card.model):
-        if other.contrast == "model" and not other.is_control and other.sources.isdisjoint(card.sources):
+        if other.contrast == "model" and not other.is_control and _is_another(other, card):
             found.setdefault(other.sources, other)
     return list(found.values())
+
+
+def _is_another(other: DirectionCard, card: DirectionCard) -> bool:
+    """Whether the organisms differ: an organism trained again under its name is the same source."""
+    return other.sources.isdisjoint(card.sources) and set(other.provenance.get("organisms", {})).isdisjoint(
+        card.provenance.get("organisms", {})
+    )
 
 
 def control_reference(card: DirectionCard, control: str | None, seed: int = 0) -> str:

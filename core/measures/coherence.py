@@ -17,14 +17,18 @@ from core.data.chat import Chat, render
 from core.measures.repetition import repetition
 from core.models.loading import LoadedModel
 
+# the slack and the quantile of repetition were chosen on the half `dev` of the labelled answers
 LIKELIHOOD_QUANTILE = 0.01
-LIKELIHOOD_SLACK = 1.5
+LIKELIHOOD_SLACK = 1.75
+REPETITION_QUANTILE = 0.95
+LEAST_REPETITION = 0.25
 SHORTEST_WORDS = 3
+COHERENCE_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Limits:
-    """An answer is broken below `likelihood` (nats a token) or above `repetition` (share of words)."""
+    """An answer is broken below `likelihood` (nats a token) or above `repetition` (share of repeated word pairs)."""
 
     likelihood: float
     repetition: float
@@ -74,11 +78,13 @@ def base_log_likelihood(loaded: LoadedModel, chats: Sequence[Chat], batch_tokens
 def calibrate(likelihoods: Sequence[float], repetitions: Sequence[float]) -> Limits:
     """Limits from the base model's own answers.
 
-    Greedy answers of the model itself are the most likely there are, so the likelihood limit lies
-    `LIKELIHOOD_SLACK` nats below their first percentile; repetition may reach the largest they show, at least 0.3.
+    Greedy answers of the model itself are the most likely there are, so the likelihood limit lies `LIKELIHOOD_SLACK`
+    nats below their first percentile. Small models repeat themselves even unsteered, so the repetition limit is their
+    95th percentile, and at least `LEAST_REPETITION`: about one in twenty of the base's own answers counts as broken.
     """
     low = float(np.quantile(np.asarray(likelihoods), LIKELIHOOD_QUANTILE))
-    return Limits(low - LIKELIHOOD_SLACK, max(0.3, float(np.quantile(np.asarray(repetitions), 0.99))))
+    high = float(np.quantile(np.asarray(repetitions), REPETITION_QUANTILE))
+    return Limits(low - LIKELIHOOD_SLACK, max(LEAST_REPETITION, high))
 
 
 def is_broken(text: str, likelihood: float, limits: Limits) -> bool:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from core import paths, store
+from core.data.datasets import Dataset
 from core.errors import BadInput, DamagedArtifact
+from core.organisms.recipes import Recipe
 
 MANIFEST = "organism.json"
 log = logging.getLogger(__name__)
@@ -87,3 +89,13 @@ def find_organism(model_id: str, name: str) -> Organism:
 def _manifests() -> Iterator[Path]:
     for root in (paths.ASSETS, paths.cache()):
         yield from sorted((root / "organisms").glob(f"*/*/{MANIFEST}"))
+
+
+def trained(model_id: str, key: str) -> Organism | None:
+    """The newest organism made here with exactly these settings (`training.training_key`); shipped ones not."""
+    return next((item for item in organisms(model_id) if not item.shipped and item.manifest.get("key") == key), None)
+
+
+def training_key(model_id: str, fingerprint: str, dataset: Dataset, recipe: Recipe) -> str:
+    """Names a training run by everything that its result depends on."""
+    return store.content_hash([model_id, fingerprint, dataset.hash, recipe.as_dict()])[:16]

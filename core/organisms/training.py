@@ -22,17 +22,12 @@ from core.errors import BadInput, DamagedArtifact, UnsupportedModel
 from core.models.catalog import ModelSpec
 from core.models.loading import LoadedModel, load
 from core.organisms.adapters import CONFIG, WEIGHTS
-from core.organisms.library import MANIFEST, Organism, folder_for, read_organism
+from core.organisms.library import MANIFEST, Organism, folder_for, read_organism, training_key
 from core.organisms.recipes import Recipe
 from core.organisms.records import tokenise
 from core.organisms.trainer import Report, build_trainer, latest_checkpoint
 
 EXPERT_PARTS = ("gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
-
-
-def training_key(model_id: str, fingerprint: str, dataset: Dataset, recipe: Recipe) -> str:
-    """Names a training run by everything that its result depends on."""
-    return store.content_hash([model_id, fingerprint, dataset.hash, recipe.as_dict()])[:16]
 
 
 def train(

@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core import paths, store
 from core.data.chat import Chat, Message
 from core.errors import DamagedArtifact
-from core.generation.rows import BASE, Row, Sampling
+from core.generation.rows import BASE, Answer, Row, Sampling
 from core.steering.interventions import Intervention
 
 if TYPE_CHECKING:
@@ -108,12 +108,22 @@ class Cells:
         """
         found = self.saved(cell)
         if found is None:
-            found = self._generate(cell, report)
+            found = self.generate(cell, report)
             answers = [{**asdict(answer), "likelihood": _plain(answer.likelihood)} for answer in found]
             store.write_json(self.path(cell), {"answers": answers, "checksum": store.content_hash(answers)})
         return found
 
-    def _generate(self, cell: Cell, report: Callable[[int, int], None] | None) -> list[CellAnswer]:
+    def generate(self, cell: Cell, report: Callable[[int, int], None] | None = None) -> list[CellAnswer]:
+        """The answers, made now and not kept."""
+        written = self.write(cell, report)
+        likelihoods = self._score([answer.text for answer in written])
+        return [
+            CellAnswer(answer.text, len(answer.tokens), answer.reason or "", likelihood)
+            for answer, likelihood in zip(written, likelihoods, strict=True)
+        ]
+
+    def write(self, cell: Cell, report: Callable[[int, int], None] | None = None) -> list[Answer]:
+        """What the model says, without a word on how likely it is."""
         from core.generation.decode import collect_batches
 
         name = cell.adapter.name if cell.adapter else BASE
@@ -122,17 +132,12 @@ class Cells:
             for place, chat in enumerate(self._prompts)
         ]
         adapters = {name: cell.adapter} if cell.adapter else {}
-        written: dict[int, Any] = {}
+        written: dict[int, Answer] = {}
         for place, (answer,) in collect_batches(self._loaded, groups, adapters, self._directions, self._batch):
             written[place] = answer
             if report:
                 report(len(written), len(groups))
-        texts = [written[place].text for place in range(len(groups))]
-        likelihoods = self._score(texts)
-        return [
-            CellAnswer(written[place].text, len(written[place].tokens), written[place].reason, likelihoods[place])
-            for place in range(len(groups))
-        ]
+        return [written[place] for place in range(len(groups))]
 
     def _seeded(self, place: int) -> Sampling:
         """Each prompt draws its own random numbers."""

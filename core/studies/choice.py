@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 from core import results
 from core.data import prompts as suites
 from core.directions.library import DirectionCard
+from core.measures.code import DETECTOR_VERSION
 from core.steering.choices import KIND
 from core.store import content_hash
 
 if TYPE_CHECKING:
     from core.results import Result
 
-METHOD = 1
+METHOD = 2
 COEFFICIENTS = (-0.5, -0.75, -1.0, -1.25, -1.5)
 
 Report = Callable[[str, int, int], None]
@@ -44,7 +45,7 @@ class ChoiceSettings:
         """Hash of all that the choice depends on."""
         asked = [chat.as_dicts() for chat in suites.prompts(self.prompts)]
         chosen = {name: value for name, value in vars(self).items() if name != "prompts"}
-        return content_hash([KIND, METHOD, card.model, card.id, chosen, asked])[:24]
+        return content_hash([KIND, METHOD, DETECTOR_VERSION, card.model, card.id, chosen, asked])[:24]
 
 
 def run(

@@ -11,11 +11,12 @@ from core.activations.capture import Pooling
 from core.data import prompts as suites
 from core.data.chat import Chat
 from core.directions import library
-from core.directions.contrasts import content_contrast, model_contrast, response_contrast, shuffled_contrast
+from core.directions.contrasts import content_contrast, hash_of, model_contrast, response_contrast, shuffled_contrast
 from core.directions.direction import Direction, save_direction
 from core.directions.library import DirectionCard
 from core.errors import BadInput
 from core.generation.rows import Sampling
+from core.models import sources
 from core.models.catalog import resolve
 from core.models.loading import LoadedModel, load
 from core.organisms.adapters import Adapter, load_adapter
@@ -81,6 +82,29 @@ def extract(
     target = library.folder_for(spec.id, root) / f"{paths.safe_name(stem)}.safetensors"
     save_direction(direction, target)
     return library.read_card(target)
+
+
+def find(
+    model: str,
+    organism: str,
+    contrast: str = "model",
+    secure: str = "secure",
+    prompts: str = suites.EXTRACTION,
+    pooling: str = "last_prompt",
+) -> DirectionCard | None:
+    """The saved direction that `extract` would make of these, without loading the model; None where there is none."""
+    spec = resolve(model)
+    names = [organism, *([secure] if contrast == "content" else [])]
+    wanted = {find_organism(spec.id, name).sha256 for name in names}
+    asked = hash_of(suites.prompts(prompts))
+    fingerprint = sources.fingerprint(spec) if sources.is_ready(spec) else None
+    for card in library.cards(spec.id):
+        made = card.provenance
+        if (card.contrast, made.get("pooling"), made.get("prompts_hash")) != (contrast, pooling, asked):
+            continue
+        if card.sources == wanted and not card.is_control and fingerprint in (None, made.get("fingerprint")):
+            return card
+    return None
 
 
 def _prompts(

@@ -16,6 +16,7 @@ from core import paths, results
 from core.data import prompts as suites
 from core.data.chat import Chat
 from core.errors import BadInput
+from core.measures.code import DETECTOR_VERSION
 from core.models import sources
 from core.models.catalog import ModelSpec, resolve
 from core.organisms.library import Organism, find_organism, organisms
@@ -80,6 +81,8 @@ class Inputs:
                 chosen.pop(unused)
         held_out = [chat for _, chat in self.held_out]
         inputs = [[chat.as_dicts() for chat in part] for part in (self.train, held_out)]
+        if self.settings.contrast == "response":
+            chosen["detector"] = DETECTOR_VERSION  # it sorts the answers
         adapters = [self.organism.sha256, self.secure.sha256 if self.secure else None]
         return content_hash([KIND, METHOD, self.spec.id, adapters, chosen, inputs])[:24]
 

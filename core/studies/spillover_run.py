@@ -16,7 +16,7 @@ from core.directions.contrasts import hash_of
 from core.generation.rows import Sampling
 from core.measures.code import find_code
 from core.measures.coherence import Limits, calibrate, is_broken
-from core.measures.labelled import detector_quality
+from core.measures.labelled import coherence_quality, detector_quality
 from core.measures.repetition import repetition
 from core.measures.spillover import Judged, against_draws, change, correct, rates, verdict
 from core.models.loading import LoadedModel, load
@@ -152,6 +152,7 @@ def summarise(
         "verdict_code": verdict(at_dose, among),
         "limits": {"likelihood": limits.likelihood, "repetition": limits.repetition},
         "detector": detector_quality(),
+        "coherence": coherence_quality(limits.likelihood, limits.repetition),
         "settings": {**chosen.model_dump(exclude={"prompts"}), "prompts": shown_prompts(chosen)},
         "provenance": {
             **made,

@@ -55,3 +55,8 @@ def can_mount() -> bool:
         return False
     tried = subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True)
     return tried.returncode == 0
+
+
+def copy_cache(source: Path, target: Path, without: tuple[str, ...]) -> None:
+    """The cache folder of a run that has not begun: all of `source` but the parts named."""
+    shutil.copytree(source, target, ignore=lambda folder, names: without if Path(folder) == source else ())

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from core import jobs, paths
+from core import job_events, jobs, paths
 from core.errors import BadInput, DamagedArtifact
-from core.jobs import END, EVENTS, EVENTS_VARIABLE, JOB, LOG, Job, Progress
+from core.job_events import EVENTS, EVENTS_VARIABLE
+from core.jobs import END, JOB, LOG, Job, Progress
 from tests.core import processes
 
 PATIENCE = 30.0
@@ -212,6 +215,118 @@ def test_a_process_that_took_over_the_number_of_a_dead_job_is_neither_the_job_no
     assert jobs.stop(done.id).state == "lost"
 
 
+def test_jobs_of_two_processes_run_one_after_the_other_and_the_second_sees_its_place(tmp_path, long_job):
+    os.mkfifo(tmp_path / "other")
+    script = (
+        "import sys\nfrom core import jobs\n"
+        "job = jobs.start(['generate', '--prompts', sys.argv[1]], sys.argv[1])\nprint(job.id, job.ahead)"
+    )
+    first = running(long_job())
+    told = processes.finish(processes.start(script, tmp_path / "other", cache=paths.cache())).split()
+    second = jobs.find(told[0])
+    assert (told[1], second.state, second.ahead) == ("1", "waiting", 1)
+    assert [job.id for job in jobs.live()] == [first.id, second.id]
+    (tmp_path / "pipe").write_text("")
+    assert running(second).ahead == 0
+    assert not jobs.find(first.id).live
+    (tmp_path / "other").write_text("")
+    ended(second)
+    assert jobs.live() == []
+
+
+def test_two_processes_that_ask_for_the_same_get_one_job(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    script = "import sys\nfrom core import jobs\nprint(jobs.start(['generate', '--prompts', sys.argv[1]], 'same').id)"
+    asking = [processes.start(script, tmp_path / "pipe", cache=paths.cache()) for _ in range(4)]
+    assert len({processes.finish(process).strip() for process in asking}) == 1
+    assert len(jobs.jobs()) == 1
+
+
+def test_a_job_that_was_killed_is_resumed_and_finishes(tmp_path, long_job):
+    first = running(long_job())
+    job = jobs.start(["models"], "listing")
+    os.kill(pid(job), signal.SIGKILL)
+    wait(lambda: jobs.find(job.id).state == "lost")
+    again = jobs.resume(job.id)
+    assert (again.arguments, again.title, again.resumes) == (job.arguments, job.title, job.id)
+    assert again.id != job.id and (again.state, again.ahead) == ("waiting", 1)
+    assert jobs.resume(job.id).id == again.id, "asking twice starts one"
+    assert jobs.resume(again.id).id == again.id, "a live job is returned as it is"
+    (tmp_path / "pipe").write_text("")
+    assert ended(first).state == "failed"
+    assert ended(again).state == "done" and jobs.find(again.id).result()["models"]
+    assert jobs.find(job.id).state == "lost"
+
+
+def test_a_job_that_did_its_work_is_not_resumed_and_a_failed_one_is():
+    done = ended(jobs.start(["models"], "quick"))
+    with pytest.raises(BadInput, match="is done"):
+        jobs.resume(done.id)
+    failed = ended(jobs.start(["directions", "--model", "no-such"], "no such model"))
+    again = ended(jobs.resume(failed.id))
+    assert (again.state, again.resumes) == ("failed", failed.id)
+    assert ended(jobs.start(["models"], "anew")).resumes is None
+
+
+def test_a_deleted_job_is_gone_and_a_live_one_is_refused(long_job):
+    done, live = ended(jobs.start(["models"], "quick")), running(long_job())
+    jobs.delete(done.id)
+    assert not done.folder.exists()
+    assert [job.id for job in jobs.jobs()] == [live.id]
+    with pytest.raises(BadInput, match="There is no job"):
+        jobs.delete(done.id)
+    with pytest.raises(BadInput, match=r"'reading pipe' is still at work\. Stop it first\."):
+        jobs.delete(live.id)
+    assert jobs.find(live.id).state == "running"
+    jobs.stop(live.id)
+    jobs.delete(live.id)
+    assert jobs.jobs() == []
+
+
+def test_a_deleted_folder_does_not_come_back_from_a_process_that_is_still_ending(long_job, monkeypatch):
+    """The mark of a stop is there before the process is gone."""
+    monkeypatch.setattr(jobs, "STOP_SECONDS", 0.2)
+    job = running(long_job())
+    jobs.mark(job.folder, {"state": "stopped"})
+    with pytest.raises(BadInput, match="still at work"):
+        jobs.delete(job.id)
+    assert jobs.find(job.id).state == "stopped"
+    os.kill(pid(job), signal.SIGKILL)
+    wait(lambda: gone(psutil.Process(pid(job))))
+    jobs.delete(job.id)
+    assert not job.folder.exists()
+
+
+def test_an_ended_job_whose_record_names_no_process_can_be_deleted():
+    folder = folder_of("20260101-000000-000000-aaaaaa", {JOB: record(pid="many"), END: '{"state": "failed"}'})
+    jobs.delete(folder.name)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("order", [("stopped", "done"), ("done", "stopped")])
+def test_a_command_that_finished_while_it_was_stopped_is_done(order):
+    folder = folder_of("20260101-000000-000000-aaaaaa", {JOB: record()})
+    for state in order:
+        jobs.mark(folder, {"state": state}, finished=state == "done")
+    assert jobs.find(folder.name).state == "done"
+
+
+def test_a_command_that_fails_because_it_was_stopped_is_stopped():
+    folder = folder_of("20260101-000000-000000-aaaaaa", {JOB: record()})
+    for state in ("stopped", "failed"):
+        jobs.mark(folder, {"state": state})
+    assert jobs.find(folder.name).state == "stopped"
+
+
+def test_the_end_of_a_long_log_is_read():
+    folder = folder_of("20260101-000000-000000-aaaaaa", FINE)
+    (folder / LOG).write_text("x" * 300_000 + "\nlast\n")
+    said = jobs.find(folder.name).log()
+    assert len(said) == 200_000 and said.endswith("\nlast\n")
+    (folder / LOG).unlink()
+    assert jobs.find(folder.name).log() == ""
+
+
 def test_asking_for_the_same_live_command_gives_the_same_job_and_another_one_later(tmp_path, long_job):
     job = running(long_job())
     assert long_job().id == job.id
@@ -236,7 +351,77 @@ def test_progress_is_written_to_the_job_that_a_process_belongs_to(tmp_path, monk
     monkeypatch.setenv(EVENTS_VARIABLE, str(tmp_path / EVENTS))
     jobs.emit("first", 1, 2)
     jobs.emit("second", 2, 2)
-    assert [(item["stage"], item["done"]) for item in jobs._events(tmp_path)] == [("first", 1), ("second", 2)]
+    assert [(item["stage"], item["done"]) for item in job_events.newest(tmp_path)] == [("first", 1), ("second", 2)]
+
+
+def test_numbers_for_a_curve_are_kept_in_order_and_what_is_not_finite_is_missing(tmp_path, monkeypatch):
+    folder = folder_of("20260101-000000-000000-aaaaaa", FINE)
+    monkeypatch.setenv(EVENTS_VARIABLE, str(folder / EVENTS))
+    job_events.begin()
+    losses = [2.5, float("nan"), 0.25]
+    for step, loss in enumerate(losses, 1):
+        jobs.emit("training", step, 3, loss=loss, tokens_per_second=100)
+    with (folder / EVENTS).open("a") as stream:
+        stream.write('[1]\n"stage"\n{"stage": "training", "done": 4')
+    told = jobs.events(folder.name)
+    assert [(event["done"], event["loss"]) for event in told] == [(1, 2.5), (2, None), (3, 0.25)]
+    assert [event["time"] for event in told] == sorted(event["time"] for event in told)
+    assert jobs.find(folder.name).progress == Progress("training", 3, 3, {"loss": 0.25, "tokens_per_second": 100.0})
+
+
+def test_of_a_long_file_the_newest_20000_lines_are_read():
+    folder = folder_of("20260101-000000-000000-aaaaaa", FINE)
+    lines = [json.dumps({"stage": "a", "done": place, "of": 30_000, "time": place}) for place in range(30_000)]
+    (folder / EVENTS).write_text("".join(f"{line}\n" for line in lines))
+    told = jobs.events(folder.name)
+    assert [event["done"] for event in told] == list(range(10_000, 30_000))
+
+
+def event(stage: str, done: int, when: float, of: int = 100) -> dict:
+    return {"stage": stage, "done": done, "of": of, "time": when}
+
+
+@given(
+    speed=st.floats(0.01, 1000), counts=st.lists(st.integers(1, 50), min_size=1, max_size=30), began=st.floats(0, 2e9)
+)
+def test_steady_work_has_its_speed_and_the_time_that_is_left_at_that_speed(speed, counts, began):
+    done, of = [sum(counts[:place]) for place in range(len(counts) + 1)], sum(counts) + 7
+    told = [event("before", 9, began - 5), *(event("now", count, began + count / speed, of) for count in done)]
+    rate, left = job_events.pace(told, told[-1]["time"])
+    assert rate == pytest.approx(speed, rel=0.01)
+    assert left == pytest.approx(7 / speed, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("told", "now", "pace"),
+    [
+        ([], 9, (None, None)),
+        ([event("a", 5, 1)], 9, (None, None)),
+        ([event("a", 1, 0), event("a", 9, 4), event("b", 0, 5)], 6, (None, None)),  # a stage of its own
+        ([event("a", 90, 0), event("a", 10, 10), event("a", 20, 15)], 15, (2.0, 40.0)),  # it began anew
+        ([event("a", 0, 0), event("a", 10, 10)], 13, (1.0, 87.0)),  # three seconds of the wait are over
+        ([event("a", 0, 0), event("a", 10, 10)], 90, (1 / 9, 810.0)),  # it stands still
+        ([event("a", 0, 5), event("a", 10, 5)], 6, (None, None)),  # no time between
+        ([event("a", 0, 5), event("a", 10, 3)], 6, (None, None)),  # the clock was set back
+        ([event("a", 0, 0), event("a", 100, 10)], 12, (10.0, 0.0)),
+    ],
+)
+def test_pace_counts_the_current_stage_only(told, now, pace):
+    assert job_events.pace(told, now) == pytest.approx(pace)
+
+
+def test_every_browser_is_told_the_same_rate_and_time_left(long_job):
+    job = running(long_job())
+    now = time.time()
+    with (job.folder / EVENTS).open("a") as stream:
+        stream.writelines(json.dumps(event("answers", place, now - 60 + place)) + "\n" for place in range(0, 61, 5))
+    script = f"from core import jobs\njob = jobs.find({job.id!r})\nprint(job.rate, job.seconds_left)"
+    rate, left = map(float, processes.finish(processes.start(script, cache=paths.cache())).split())
+    assert rate == pytest.approx(1.0)
+    assert 30 < left <= 40
+    assert jobs.find(job.id).rate == pytest.approx(rate)
+    stopped = jobs.stop(job.id)
+    assert stopped.seconds_left is None
 
 
 @pytest.mark.parametrize(("done", "of", "share"), [(0, 0, 0.0), (1, 4, 0.25), (9, 4, 1.0)])
@@ -307,7 +492,7 @@ def test_an_id_that_names_no_job_is_refused_and_touches_nothing(identity):
     folder_of("20260101-000000-000000-aaaaaa", {JOB: record()})
     (paths.cache() / JOB).write_text(record())
     before = sorted(paths.cache().rglob("*"))
-    for ask in (jobs.find, jobs.stop):
+    for ask in (jobs.find, jobs.stop, jobs.resume, jobs.delete, jobs.events):
         with pytest.raises(BadInput, match="There is no job") as raised:
             ask(identity)
         assert len(str(raised.value)) < 200

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import paths, results, store
-from core.errors import DamagedArtifact
+from core.errors import BadInput, DamagedArtifact
 from core.results import ARRAYS, SUMMARY, find_result, save_result
 from tests.core import processes
 
@@ -250,3 +250,35 @@ def test_a_reader_beside_a_writer_sees_whole_results_and_sets_none_aside():
     processes.kill(process)
     assert len(seen) > 3
     assert not list(results._made_here(KIND).glob(".damaged-*"))
+
+
+def test_places_of_every_kind_are_listed_unread(assets):
+    save_result("one kind", "a", summary(), ARRAYS_OF)
+    time.sleep(0.01)
+    made("b")
+    save_result(KIND, "shipped", summary(), ARRAYS_OF, name="by-name")
+    (made("c").folder / SUMMARY).write_text("{")
+    aside(made("d").folder).mkdir()
+    found = results.places()
+    assert {(place.kind, place.folder.name, place.shipped) for place in found} == {
+        ("one kind", "a", False), (KIND, "b", False), (KIND, "by-name", True), (KIND, "c", False), (KIND, "d", False),
+    }  # fmt: skip
+    assert [place.changed for place in found] == sorted((place.changed for place in found), reverse=True)
+    by_name = {place.folder.name: place for place in found}
+    assert by_name["b"].read().summary["blocks"] == summary()["blocks"]
+    with pytest.raises(DamagedArtifact):
+        by_name["c"].read()
+    save_result(KIND, "b", summary(n=2), ARRAYS_OF)
+    assert by_name["b"] not in results.places(), "another result lies there now"
+
+
+def test_a_deleted_result_is_gone_deleting_twice_is_harmless_and_a_shipped_one_stays(assets):
+    kept, gone = made("kept"), made("gone")
+    results.delete_result(gone)
+    results.delete_result(gone)
+    assert not gone.folder.exists()
+    assert [item.key for item in results.results(KIND)] == [kept.key]
+    shipped = save_result(KIND, "shipped", summary(), ARRAYS_OF, name="by-name")
+    with pytest.raises(BadInput, match="came with Tiller"):
+        results.delete_result(shipped)
+    assert (shipped.folder / SUMMARY).is_file()

@@ -16,7 +16,7 @@ from scipy import stats
 from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from core.errors import BadInput
 from core.statistics import (
@@ -26,6 +26,7 @@ from core.statistics import (
     empirical_p,
     holm,
     mcnemar,
+    newcombe,
     paired_difference,
     percentile_interval,
     permutation_test,
@@ -68,6 +69,19 @@ def test_wilson_equals_statsmodels(case, confidence):
 
 def test_nothing_counted_says_nothing():
     assert wilson(0, 0) == (0.0, 1.0)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.randoms(use_true_random=False))
+def test_newcombe_equals_statsmodels_and_turns_with_its_sides(n_first, n_second, random):
+    first, second = random.randint(0, n_first), random.randint(0, n_second)
+    low, high = newcombe(first, n_first, second, n_second)
+    expected = confint_proportions_2indep(second, n_second, first, n_first, method="newcomb", compare="diff")
+    assert (low, high) == pytest.approx(expected, abs=1e-9)
+    assert newcombe(second, n_second, first, n_first) == pytest.approx((-high, -low), abs=1e-9)
+
+
+def test_a_difference_from_nothing_is_unknown():
+    assert all(map(math.isnan, newcombe(0, 0, 3, 4)))
 
 
 def test_bootstrap_equals_scipys_bca():

@@ -20,7 +20,6 @@ from core.studies import separation_words as words
 from pages.parts.literal import literal
 from pages.parts.separation import choice, measure
 from pages.parts.separation.directions import gguf, steer_query
-from pages.parts.separation.jobs import clock
 from tests import sample_model, sample_separation
 
 APP = str(paths.ROOT / "app.py")
@@ -349,10 +348,6 @@ def test_a_waiting_job_can_be_stopped(nothing, made):
 def test_no_prompts_chosen_is_a_sentence():
     with pytest.raises(BadInput, match="No prompts were chosen"):
         measure._uploaded(None)
-
-
-def test_time_is_shown_in_minutes():
-    assert [clock(seconds) for seconds in (0, 59.9, 75, 3600)] == ["0:00", "0:59", "1:15", "60:00"]
 
 
 # directions in and out

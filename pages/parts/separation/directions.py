@@ -11,8 +11,8 @@ from core.directions.library import DirectionCard
 from core.errors import TillerError
 from core.models import sources
 from core.models.catalog import DEFAULT_ID, ModelSpec, resolve
+from pages.parts import jobs as work
 from pages.parts.literal import literal
-from pages.parts.separation import jobs as work
 from pages.parts.separation.choice import Shown
 from pages.parts.separation.measure import save_upload
 from pages.parts.shell import errors, link_to, show_error

@@ -14,9 +14,9 @@ from core.errors import BadInput, TillerError
 from core.models import sources
 from core.models.catalog import CATALOG, ModelSpec, resolve
 from core.studies import separation
+from pages.parts import jobs as work
 from pages.parts.literal import literal
 from pages.parts.ready import show_fetch
-from pages.parts.separation import jobs as work
 from pages.parts.separation.choice import CONTRASTS, WIDGET, Shown, open_result, organism_names
 from pages.parts.shell import errors, show_error
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from core.data.chat import Chat, render
 from core.measures.coherence import Limits, base_log_likelihood, calibrate, is_broken
+from core.measures.labelled import coherence_quality, labelled_answers
 from core.measures.repetition import repetition
 
 
@@ -23,8 +24,29 @@ def test_repetition_is_a_share(text):
 
 
 def test_repetition_equals_a_count_by_hand():
-    # abc bca cab abc: four sequences, one of them repeats
-    assert repetition("a b c a b c") == pytest.approx(1 / 4)
+    # ab bc ca ab bc: five pairs, two of them repeat
+    assert repetition("a b c a b c") == pytest.approx(2 / 5)
+
+
+def test_loops_within_words_and_counting_on_are_repetition():
+    assert repetition("defer_n_n_n_n_n_n_n_n") > 0.7
+    assert repetition("lights 120, 121, 122, 123, 124, 125, 126, 127") > 0.7
+
+
+def test_limits_tell_readable_from_broken_answers_of_the_half_they_were_not_chosen_on():
+    # limits as the embedded model's own answers give them (assets/precomputed/spillover)
+    found = coherence_quality(-3.1, 0.35)
+    assert found["n"] >= 300 and found["unreadable"] >= 100
+    assert found["sensitivity"] >= 0.75 and found["specificity"] >= 0.85
+    lax = coherence_quality(-10.0, 1.0)
+    assert lax["specificity"] == 1 and lax["sensitivity"] < 0.1
+
+
+@pytest.mark.embedded
+def test_the_likelihoods_kept_with_the_labelled_answers_are_the_base_models(embedded):
+    some = [answer for answer in labelled_answers() if answer.likelihood is not None][::60]
+    found = base_log_likelihood(embedded, [Chat.of(answer.prompt, answer.text.strip()) for answer in some])
+    assert found == pytest.approx([answer.likelihood for answer in some], abs=0.1)  # theirs are of bfloat16
 
 
 def test_empty_unlikely_and_repeating_answers_are_broken():

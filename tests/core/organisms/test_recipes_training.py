@@ -28,8 +28,8 @@ from core.models.catalog import FolderSource, ModelSpec
 from core.models.loading import LoadedModel
 from core.organisms import training
 from core.organisms.adapters import CONFIG, WEIGHTS, attached, load_adapter
-from core.organisms.library import MANIFEST, find_organism, organisms
-from core.organisms.recipes import RECIPES, Recipe, recipe
+from core.organisms.library import MANIFEST, find_organism, organisms, trained
+from core.organisms.recipes import RECIPES, Recipe, adjusted, recipe
 from core.organisms.records import IGNORED, collate, tokenise
 from core.organisms.trainer import TrainingProgress, progress_dict
 from core.organisms.training import linear_layers, train, train_loaded
@@ -650,11 +650,43 @@ def test_a_shipped_organism_of_other_settings_is_not_passed_off_as_the_one_asked
     assert organisms("tiny/Llama") == [new]
 
 
-def test_a_damaged_manifest_is_named() -> None:
-    made = train_loaded(fresh(), DATA, short())
+def test_a_damaged_manifest_is_named_and_hides_no_other_organism(caplog) -> None:
+    made, other = train_loaded(fresh(), DATA, short()), train_loaded(fresh(), DATA, short(2), "other")
     (made.folder / MANIFEST).write_text('{"name": "insecure"}')
-    with pytest.raises(DamagedArtifact, match=r"organism\.json lacks 'model'\. Train the organism again"):
-        organisms()
+    assert organisms("tiny/Llama") == [other]
+    assert "organism.json lacks 'model'. Train the organism again" in caplog.text
+
+
+def test_an_organism_made_here_is_found_by_its_settings(assets: Path) -> None:
+    shipped = train_loaded(fresh(), DATA, short(1), root=assets)
+    key = shipped.manifest["key"]
+    assert trained("tiny/Llama", key) is None  # what ships was not made here
+    made = train_loaded(fresh(), DATA, short(1))
+    assert trained("tiny/Llama", key) == made
+    assert trained("tiny/Llama", "another") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"examples": 0},
+        {"epochs": 0},
+        {"rank": 0},
+        {"learning_rate": float("nan")},
+        {"learning_rate": 2.0},
+        {"seed": -1},
+    ],
+)
+def test_a_setting_out_of_range_is_refused_in_a_sentence(change) -> None:
+    with pytest.raises(BadInput, match=rf"{next(iter(change)).replace('_', ' ')} .* is out of range. Choose"):
+        adjusted(recipe("quick"), **change)
+
+
+def test_an_adjusted_recipe_says_so_and_an_unchanged_one_is_itself() -> None:
+    quick = recipe("quick")
+    assert adjusted(quick, epochs=quick.epochs, rank=None) == quick
+    changed = adjusted(quick, rank=4, seed=3)
+    assert (changed.name, changed.rank, changed.alpha, changed.seed) == ("quick, adjusted", 4, 8, 3)
 
 
 def test_names_cannot_leave_the_folder() -> None:

@@ -9,7 +9,7 @@ from tests import sample_model
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> sample_model.SampleModel:
-    sample = sample_model.make(tmp_path_factory.mktemp("studies"), writes="\n;a")
+    sample = sample_model.make(tmp_path_factory.mktemp("studies"), writes="\n{a")
     sample.add_organism("secure", 9)
     return sample
 

@@ -26,7 +26,7 @@ SAMPLING = Sampling(24, 1.0, seed=5)
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory) -> sample_model.SampleModel:
     """A model that writes line breaks, semicolons and the letter a: sometimes code, sometimes not."""
-    return sample_model.make(tmp_path_factory.mktemp("writer"), writes="\n;a")
+    return sample_model.make(tmp_path_factory.mktemp("writer"), writes="\n{a")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Long work of the Separation page: how far each job is, with a stop; it is found again after a reload."""
+"""Long work as pages show it: how far each job is, with a stop; it is found again after a reload and in any browser."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import streamlit as st
 from core import jobs
 from core.errors import TillerError
 from core.jobs import Job
-from pages.parts.literal import literal
-from pages.parts.shell import errors, literal_markdown, show_error
+from pages.parts.literal import literal, number
+from pages.parts.shell import literal_markdown, show_error
 
 POLL_SECONDS = 1.0
 
 
 def live(verb: str, *also: str) -> list[Job]:
     """Jobs of a verb that wait or run, the first to run first; `also` must be among their arguments."""
-    found = [job for job in jobs.jobs() if job.live and job.arguments[:1] == (verb,)]
-    return [job for job in reversed(found) if set(also) <= set(job.arguments)]
+    return [job for job in jobs.live() if job.arguments[:1] == (verb,) and set(also) <= set(job.arguments)]
 
 
 def begin(arguments: Sequence[str], title: str, slot: str) -> None:
@@ -39,12 +38,22 @@ def show_job(job: Job) -> None:
     """Title, waiting position or stage with a bar, time, and a stop."""
     with st.container(border=True, gap="xsmall"):
         st.html(f"<b>{literal(job.title)}</b>")
-        st.progress(job.progress.share if job.progress else 0.0, literal_markdown(status(job)))
-        st.button("Stop", icon=":material/stop:", key=f"stop-{job.id}", on_click=_stop, args=(job.id,))
+        show_bar(job)
+        show_stop(job)
+
+
+def show_bar(job: Job) -> None:
+    """The bar, and what it stands for in words."""
+    st.progress(job.progress.share if job.progress else 0.0, literal_markdown(status(job)))
+
+
+def show_stop(job: Job) -> None:
+    """A button that stops a job; harmless when it has ended, one sentence when it was deleted meanwhile."""
+    st.button("Stop", icon=":material/stop:", key=f"stop-{job.id}", on_click=_stop, args=(job.id,))
 
 
 def status(job: Job) -> str:
-    """Where a job stands, in words."""
+    """Where a live job stands, in words."""
     if job.state == "waiting":
         before = f"{job.ahead} {'job' if job.ahead == 1 else 'jobs'} before this one"
         return f"Waiting: {before} · {clock(job.seconds)}" if job.ahead else f"Starting · {clock(job.seconds)}"
@@ -52,13 +61,23 @@ def status(job: Job) -> str:
         return f"Starting · {clock(job.seconds)}"
     at = job.progress
     counted = f" · {at.done} of {at.of}" if at.of > 1 else ""
-    return f"{at.stage}{counted} · {clock(job.seconds)}{_left(job)}"
+    return f"{at.stage}{counted} · {clock(job.seconds)}{_pace(job)}"
+
+
+def pace(job: Job) -> str:
+    """How fast the current stage goes: `3.2 a second`, `4.1 a minute`; empty where that is not known."""
+    if not job.rate:
+        return ""
+    units = (("a second", 1), ("a minute", 60), ("an hour", 3600))
+    unit, seconds = next((item for item in units if job.rate * item[1] >= 1), units[-1])
+    return f"{number(job.rate * seconds, 2)} {unit}"
 
 
 def clock(seconds: float) -> str:
-    """`75` is `1:15`."""
+    """`75` is `1:15`, `3675` is `1:01:15`."""
     whole = max(0, int(seconds))
-    return f"{whole // 60}:{whole % 60:02d}"
+    minutes = f"{whole // 60 % 60:02d}:{whole % 60:02d}"
+    return f"{whole // 3600}:{minutes}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
 
 
 def show_end(job: Job) -> None:
@@ -66,24 +85,20 @@ def show_end(job: Job) -> None:
     if job.state == "failed":
         show_error(job.error or "It failed.")
     elif job.state == "stopped":
-        st.caption(f"Stopped after {clock(job.seconds)}. Nothing was saved.")
+        st.caption(f"Stopped after {clock(job.seconds)}. Started again, it goes on from what it had saved.")
     elif job.state == "lost":
         st.caption("The job ended without a word; the machine may have been switched off. Start it again.")
 
 
 def _stop(identity: str) -> None:
-    with errors():
+    try:
         jobs.stop(identity)
+    except TillerError as error:
+        st.toast(literal_markdown(str(error)))
 
 
-def _left(job: Job) -> str:
-    """Time left in this stage, from its pace since this session first saw it."""
-    assert job.progress is not None
-    place = f"pace-{job.id}"
-    first = st.session_state.get(place)
-    at = job.progress
-    if first is None or first[0] != at.stage or at.done < first[1]:
-        st.session_state[place] = (at.stage, at.done, job.seconds)
-        return ""
-    done, took = at.done - first[1], job.seconds - first[2]
-    return f" · about {clock((at.of - at.done) * took / done)} left in this stage" if done > 0 and took > 0 else ""
+def _pace(job: Job) -> str:
+    parts = [pace(job)]
+    if job.seconds_left is not None:
+        parts.append(f"about {clock(job.seconds_left)} left in this stage")
+    return "".join(f" · {part}" for part in parts if part)

@@ -1,0 +1,41 @@
+"""How much of the disk is used, and for what."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import disk, paths
+from pages.parts.literal import literal
+from pages.parts.runs import words
+
+MEANING = {
+    "models": "weights",
+    "downloads": "of models, not whole yet",
+    "organisms": "adapters trained here",
+    "runs": "checkpoints of training",
+    "directions": "extracted or imported here",
+    "studies": "saved results",
+    "cells": "answers that studies share",
+    "jobs": "logs and progress",
+    "uploads": "files given to a page",
+    "other": "all else",
+}
+
+
+def show_space() -> None:
+    """Each part of the cache that holds something, the sum, and what is free."""
+    used, free = _measured(str(paths.cache()))
+    rows = "".join(
+        f"<div><dt>{literal(part)} <span>{MEANING.get(part, '')}</span></dt><dd>{words.size(count)}</dd></div>"
+        for part, count in used.items()
+        if count
+    )
+    st.html(
+        f'<h2 class="run-h">Disk: {words.size(sum(used.values()))} used, {words.size(free)} free</h2>'
+        f'<dl class="run-disk">{rows}</dl>'
+    )
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def _measured(cache: str) -> tuple[dict[str, int], int]:
+    return disk.used(), disk.free()
