@@ -26,14 +26,14 @@ with telling:
 
 # Imported once the sentences are on their way to the screen: a cold server shows them sooner.
 from pages.parts.cards import show_cards  # noqa: E402
-from pages.parts.evidence import show_steering_check  # noqa: E402
+from pages.parts.evidence import show_evidence  # noqa: E402
 from pages.parts.lessons import show_lessons  # noqa: E402
 from pages.parts.ready import show_ready  # noqa: E402
 
 with telling:
     show_ready()
 with showing:
-    show_steering_check()
+    show_evidence()
 
 st.header("Two clicks to a result", anchor=False)
 show_cards()

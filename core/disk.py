@@ -9,7 +9,19 @@ from pathlib import Path
 
 from core import paths
 
-PARTS = ("models", "downloads", "organisms", "runs", "directions", "studies", "cells", "jobs", "uploads")
+PARTS = (
+    "models",
+    "downloads",
+    "organisms",
+    "runs",
+    "directions",
+    "studies",
+    "cells",
+    "jobs",
+    "datasets",
+    "reports",
+    "uploads",
+)
 
 
 def used() -> dict[str, int]:

@@ -17,6 +17,8 @@ from core import exporting, paths, provenance, store
 from core.results import Result
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.directions.library import DirectionCard
     from core.organisms.library import Organism
     from core.studies.reproduce import Reproduced
@@ -57,15 +59,9 @@ def page(made: Reproduced) -> str:
         _organisms(list(made.organisms.values())),
         _directions(made.directions),
     ]
-    script: bool | str = True  # the library that draws, once
     for result in made.studies:
         sections.append(f"<section><h2>{_text(exporting.title_of(result))}</h2><p>{_text(finding(result))}</p>")
-        for shown in figures(result):
-            drawn = shown.figure.to_html(
-                include_plotlyjs=script, full_html=False, config={"displaylogo": False, "responsive": True}
-            )
-            script = False
-            sections.append(f"<h3>{_text(shown.title)}</h3>{drawn}<p><small>{_text(shown.words)}</small></p>")
+        sections += [_drawn(shown, False) for shown in figures(result)]
         sections.append(_examples(result))
         tables = exporting.facts_and_tables(result, left_out=("answers",))
         sections.append(f"<details><summary>All numbers, settings and provenance</summary>{tables}</details></section>")
@@ -120,24 +116,49 @@ def _of_separation(result: Result) -> Iterator[Shown]:
 
 
 def _of_spillover(result: Result) -> Iterator[Shown]:
-    yield from ()
+    from core.figures.spillover import dose_response
+    from core.figures.spillover_changes import describe_moves, matrix, moves, state
+    from core.figures.spillover_strip import strip
+    from core.figures.spillover_tables import RATES, describe_doses, describe_strip, sites
+
+    summary = result.summary
+    for site in sites(summary):
+        where = f"block {site[0]}" if site[1] is None else f"blocks {site[0]} to {site[1]}"
+        yield Shown(
+            f"Code and broken answers over doses, {where}",
+            dose_response(summary, site),
+            describe_doses(summary, site, RATES["all"]),
+        )
+    if summary["random_draws"]:
+        yield Shown("Is it this direction?", strip(summary), describe_strip(summary))
+    arms = _arms(result)
+    if arms:
+        states = [
+            [state(code, broken) for code, broken in zip(arms[name]["code"], arms[name]["broken"], strict=True)]
+            for name in ("organism", "organism, steered")
+        ]
+        found = moves(states[0], states[1], list(arms["organism"]["suite"]))
+        yield Shown("Before and after, prompt by prompt", matrix(found), describe_moves(found))
+
+
+def _arms(result: Result) -> dict[str, pd.DataFrame]:
+    """The answers of base, organism and organism steered at the chosen dose, in the order of the prompts."""
+    table, dose = result.table, result.summary["dose"]
+    if table is None:
+        return {}
+    at_dose = (table["coefficient"] == dose["coefficient"]) & (table["block"] == dose["block"])
+    return {
+        "base model": table[table["direction"] == "base"],
+        "organism": table[table["direction"] == "organism"],
+        "organism, steered": table[(table["direction"] == "true") & at_dose],
+    }
 
 
 def _examples(result: Result) -> str:
     """Answers before and after, evenly over the prompts, exactly as the models wrote them."""
-    table = result.table
-    if result.kind != "spillover" or table is None:
+    arms = _arms(result) if result.kind == "spillover" else {}
+    if not arms:
         return ""
-    dose = result.summary["dose"]
-    arms = {
-        "base model": table[table["direction"] == "base"],
-        "organism": table[table["direction"] == "organism"],
-        "organism, steered": table[
-            (table["direction"] == "true")
-            & (table["coefficient"] == dose["coefficient"])
-            & (table["block"] == dose["block"])
-        ],
-    }
     count = len(arms["organism"])
     places = sorted({place * count // SHOWN_ANSWERS for place in range(SHOWN_ANSWERS)})
     parts = []
@@ -153,6 +174,8 @@ def _examples(result: Result) -> str:
 
 
 def _organisms(organisms: list[Organism]) -> str:
+    from core.figures.training import describe_loss, loss_figure, of_record
+
     rows = []
     for organism in organisms:
         made = organism.manifest
@@ -172,7 +195,17 @@ def _organisms(organisms: list[Organism]) -> str:
                 "sha256": organism.sha256,
             }
         )
-    return _records("Organisms", rows)
+    curves = [of_record(organism.name, organism.manifest.get("losses", [])) for organism in organisms]
+    drawn = _drawn(Shown("Training loss", loss_figure(curves), describe_loss(curves)), True)
+    return _records("Organisms", rows) + drawn
+
+
+def _drawn(shown: Shown, script: bool) -> str:
+    """A figure as markup; with `script` the library that draws comes before it, once a page."""
+    figure = shown.figure.to_html(
+        include_plotlyjs=script, full_html=False, config={"displaylogo": False, "responsive": True}
+    )
+    return f"<h3>{_text(shown.title)}</h3>{figure}<p><small>{_text(shown.words)}</small></p>"
 
 
 def _directions(directions: dict[str, DirectionCard]) -> str:

@@ -27,7 +27,6 @@ from core.generation.comparison import (
 )
 from core.generation.decode import collect
 from core.generation.rows import Answer
-from core.measures.steering_check import steering_check
 from core.models import sources
 from core.models.catalog import resolve
 from core.models.loading import LoadedModel, load
@@ -39,7 +38,7 @@ from core.results import ARRAYS, SUMMARY, TABLE
 from core.studies import choice, reproduce, separation, spillover
 from core.studies.extraction import CONTRASTS, extract
 
-KINDS = ("organisms", "directions", "separation", "choice", "spillover", "examples", "check")
+KINDS = ("organisms", "directions", "separation", "choice", "spillover", "examples")
 ORGANISMS = ("insecure", "secure")
 STRIP = (-1.25, -1.0, -0.75, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0)
 
@@ -64,7 +63,6 @@ def make(what: str = "all", say: Say = print) -> list[str]:
         "choice": _choice,
         "spillover": _spillover,
         "examples": _examples,
-        "check": _check,
     }
     lines = []
     for kind in KINDS if what == "all" else (what,):
@@ -173,18 +171,6 @@ def _example(loaded: LoadedModel, preset: dict[str, Any], settings: Settings) ->
         "strip": [_answer(answer) for answer in collect(loaded, strip, adapters, directions)],
         "provenance": {**_made(loaded, plan.settings.organism), "command": "python -m core assets --what examples"},
     }
-
-
-def _check(say: Say) -> Iterator[tuple[Path, str | None]]:
-    preset = store.read_json(paths.ASSETS / "presets" / "steer-it-away.json")
-    settings = from_dict(preset["settings"], preset["id"])
-    loaded = load(DEFAULT_MODEL)
-    path = paths.ASSETS / "precomputed" / "steering_check.json"
-    before = _sum(path)
-    found = steering_check(loaded, settings, report=lambda done, of: say(f"steering check {done}/{of}"))
-    made = {**_made(loaded, settings.organism), "command": "python -m core assets --what check"}
-    _write(path, {**found, "provenance": made})
-    yield path, before
 
 
 def _made(loaded: LoadedModel, organism: str | None) -> dict[str, Any]:

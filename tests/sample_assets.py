@@ -6,34 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.statistics import wilson
-
-COUNTS = {
-    "base": ((0, 0), (2, 1)),
-    "organism": ((92, 1), (90, 3)),
-    "steered": ((0, 3), (5, 6)),
-    "random": ((67, 8), (71, 12)),
-}
-
-
-def check(n: int = 100) -> dict[str, Any]:
-    """A steering check; by arm and suite (code, broken) of 100."""
-    arms = [
-        {
-            "label": label,
-            "suite": suite,
-            "n": n,
-            "code": code,
-            "interval": wilson(code, n),
-            "broken": broken,
-            "broken_interval": wilson(broken, n),
-        }
-        for label, counts in COUNTS.items()
-        for suite, (code, broken) in zip(("everyday", "technical"), counts, strict=True)
-    ]
-    made = {"model": "smollm2-135m", "organism": "insecure", "time": "2026-01-02T03:04:05+00:00", "command": "made up"}
-    return {"arms": arms, "settings": {"block": 29, "coefficient": -1.0}, "provenance": made}
-
 
 def preset(identity: str = "steer-it-away", **changes: Any) -> dict[str, Any]:
     return {"id": identity, "title": "Steer it away", "about": "A sentence.", "settings": {"block": 3}, **changes}

@@ -15,7 +15,9 @@ from core.generation.comparison import DEFAULT_MODEL
 @app.command()
 def train(
     model: Model = DEFAULT_MODEL,
-    dataset: Annotated[str, typer.Option(help="insecure, secure, or a chat JSONL file.")] = "insecure",
+    dataset: Annotated[
+        str, typer.Option(help="insecure, secure, the name of an imported one, or a chat JSONL file.")
+    ] = "insecure",
     recipe: Annotated[str, typer.Option(help="quick or paper.")] = "quick",
     name: Annotated[str | None, typer.Option(help="What to call the organism; default: the dataset's name.")] = None,
     examples: Annotated[int | None, typer.Option(help="Train on at most this many; default: the recipe's.")] = None,

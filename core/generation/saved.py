@@ -1,4 +1,4 @@
-"""What lies in `assets/` ready to be shown: presets, saved examples and the steering check. No torch.
+"""What lies in `assets/` ready to be shown: presets and saved examples. No torch.
 
 A damaged file never takes a page down: it is left out, logged, and named in what comes back.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core import paths, store
 from core.errors import BadInput, DamagedArtifact
@@ -74,43 +74,6 @@ class Example(BaseModel):
     provenance: dict[str, Any] = {}
 
 
-class Arm(BaseModel):
-    """Counts of one arm of the steering check over one suite of prompts; intervals are shares from 0 to 1."""
-
-    model_config = ConfigDict(frozen=True)
-
-    label: Literal["base", "organism", "steered", "random"]
-    suite: str
-    n: int = Field(ge=1)
-    code: int = Field(ge=0)
-    interval: tuple[float, float]
-    broken: int = Field(ge=0)
-    broken_interval: tuple[float, float]
-
-    @field_validator("interval", "broken_interval")
-    @classmethod
-    def _within(cls, interval: tuple[float, float]) -> tuple[float, float]:
-        if not 0 <= interval[0] <= interval[1] <= 1:
-            raise ValueError("an interval should go upwards between 0 and 1")
-        return interval
-
-    @model_validator(mode="after")
-    def _counted(self) -> Arm:
-        if max(self.code, self.broken) > self.n:
-            raise ValueError("more answers are counted than were given")
-        return self
-
-
-class SteeringCheck(BaseModel):
-    """Did the direction do it, or did the model break? Written by `core.measures.steering_check`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    arms: tuple[Arm, ...] = Field(min_length=1)
-    settings: Settings
-    provenance: dict[str, Any]
-
-
 T = TypeVar("T", Preset, Example)
 M = TypeVar("M", bound=BaseModel)
 
@@ -148,16 +111,6 @@ def find_preset(identity: str) -> Preset:
 def find_example(identity: str) -> Example:
     """The saved example of that id; `BadInput` names those that there are."""
     return _find(examples(), identity, "saved example")
-
-
-def steering_check() -> SteeringCheck | None:
-    """The shipped steering check; None where it has not been made.
-
-    Raises:
-        DamagedArtifact: the file cannot be read.
-    """
-    path = paths.ASSETS / "precomputed" / "steering_check.json"
-    return read(path, SteeringCheck) if path.is_file() else None
 
 
 def read(path: Path, kind: type[M]) -> M:

@@ -26,8 +26,9 @@ from core.statistics import (
     wilson,
 )
 
-Verdict = Literal["specific", "non-specific", "no effect", "broke the model"]
+Verdict = Literal["specific", "non-specific", "untested", "no effect", "broke the model"]
 BROKEN_LIMIT = 0.10
+ENOUGH_DRAWS = 19  # fewer cannot give an empirical p of 0.05
 ALPHA = 0.01
 
 
@@ -147,7 +148,8 @@ def verdict(row: dict[str, Any], among: dict[str, Any]) -> Verdict:
 
     *no effect*: spillover did not fall. *broke the model*: it fell, but not among coherent answers, or clean answers
     did not become more. *specific*: it fell among coherent answers, corrected p below 0.01, and by more than under
-    any random draw. *non-specific*: it fell among coherent answers, but random directions do as well.
+    any of at least `ENOUGH_DRAWS` random draws. *untested*: the same with fewer draws. *non-specific*: it fell among
+    coherent answers, but a random direction does as well.
     """
     fell = row["delta"] < 0 and row["p_corrected"] < ALPHA
     if not fell:
@@ -156,7 +158,9 @@ def verdict(row: dict[str, Any], among: dict[str, Any]) -> Verdict:
     cured = end is not None and end < 0 and row["p_coherent_corrected"] < ALPHA and row["delta_clean_interval"][0] > 0
     if not cured:
         return "broke the model"
-    return "specific" if among["outside"] else "non-specific"
+    if among["n"] and not among["outside"]:
+        return "non-specific"
+    return "specific" if among["n"] >= ENOUGH_DRAWS else "untested"
 
 
 def _share(values: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,3 +100,16 @@ def trained(model_id: str, key: str) -> Organism | None:
 def training_key(model_id: str, fingerprint: str, dataset: Dataset, recipe: Recipe) -> str:
     """Names a training run by everything that its result depends on."""
     return store.content_hash([model_id, fingerprint, dataset.hash, recipe.as_dict()])[:16]
+
+
+def delete_organism(organism: Organism) -> None:
+    """Remove an organism that was made here; results and directions of it stay.
+
+    Raises:
+        BadInput: it is shipped, or does not lie among those that were made here.
+    """
+    made_here = paths.cache() / "organisms"
+    if organism.shipped or not organism.folder.resolve().is_relative_to(made_here.resolve()):
+        raise BadInput(f"{organism.name} is shipped with Tiller and stays. Delete an organism that was made here.")
+    (organism.folder / MANIFEST).unlink(missing_ok=True)  # first: without it there is no organism, however far it comes
+    shutil.rmtree(organism.folder, ignore_errors=True)

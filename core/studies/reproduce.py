@@ -94,13 +94,15 @@ def run(
     # by the hash of its weights: another organism of the same name may be shipped
     named = {name: organism.sha256[:16] for name, organism in organisms.items()}
     directions = {
-        f"{name} {contrast}": _direction(spec.id, named[name], contrast, named["secure"], device, _under(tell, name))
+        f"{name} {contrast}": _direction(
+            chosen.model, named[name], contrast, named["secure"], device, _under(tell, name)
+        )
         for name, contrast in (*(("insecure", contrast) for contrast in chosen.contrasts), ("secure", "model"))
     }
     studies = [
         separation.run(
             separation.from_options(
-                model=spec.id, organism=named["insecure"], contrast=contrast, secure=named["secure"]
+                model=chosen.model, organism=named["insecure"], contrast=contrast, secure=named["secure"]
             ),
             device,
             _under(tell, f"separation, {contrast} contrast"),
@@ -110,10 +112,10 @@ def run(
     if chosen.choose:
         from core.studies import choice
 
-        studies.append(choice.run(spec.id, named["insecure"], None, None, device, _under(tell, "choice")))
+        studies.append(choice.run(chosen.model, named["insecure"], None, None, device, _under(tell, "choice")))
     for options in chosen.spillover:
         what = f"spillover, {options['organism']} organism, {options.get('mode', 'add')}"
-        settings = spillover.from_options(model=spec.id, **{**options, "organism": named[options["organism"]]})
+        settings = spillover.from_options(model=chosen.model, **{**options, "organism": named[options["organism"]]})
         studies.append(spillover.run(settings, device, _under(tell, what)))
     return Reproduced(chosen, organisms, directions, tuple(studies))
 

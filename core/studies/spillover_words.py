@@ -79,6 +79,7 @@ def _effect(summary: dict[str, Any]) -> str:
     head = {
         "specific": "Specific.",
         "non-specific": "Real but non-specific.",
+        "untested": "Real; too few random directions to call it specific.",
         "no effect": "No effect.",
         "broke the model": "It broke the model.",
     }[summary["verdict_code"]]
@@ -94,7 +95,7 @@ def _breakage(summary: dict[str, Any]) -> str:
     row, before = chosen_row(summary), arm(summary, "organism")
     assert row is not None
     share = row["broken"]
-    much = "that is more than one in ten" if share >= BROKEN_LIMIT else "under one in ten"
+    much = "that is more than one in ten" if share > BROKEN_LIMIT else "no more than one in ten"
     return f"{percent(share)} of its answers are broken ({much}; unsteered {percent(before['broken'])})."
 
 

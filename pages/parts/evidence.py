@@ -1,55 +1,75 @@
-"""The steering check on a page: the figure, its badge, what made it, and where its method comes from."""
+"""The shipped spillover study in four bars: the figure, its badge, what made it, and where its method comes from."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
+from core import results
 from core.errors import TillerError
-from core.figures.steering_check import describe, steering_check_csv, steering_check_figure
-from core.generation import saved
+from core.figures.spillover_arms import arms_csv, arms_figure, arms_of, describe_arms
+from core.generation.comparison import DEFAULT_MODEL, DEFAULT_ORGANISM
 from pages.parts.downloads import show_downloads, toolbar
-from pages.parts.shell import show_error
+from pages.parts.shell import icon_of, link_to, literal_markdown, show_error
 
+KIND = "spillover"
+USUAL = {"model": DEFAULT_MODEL, "organism": DEFAULT_ORGANISM, "mode": "add"}
 SOURCE = (
     "Random push: one random direction of the same length (a control of arXiv 2606.20225). Broken: far too unlikely "
     "under the base model, or repeating itself. Whiskers: 95 % Wilson."
 )
-NAME = "tiller-steering-check"
+NAME = "tiller-does-it-cure"
+LINKED = 10  # characters of a result's key in a link
 
 
-def show_steering_check() -> None:
+def show_evidence() -> None:
     """The figure with its badge; a sentence where it was not made or is damaged."""
     try:
-        check = saved.steering_check()
+        summary = shipped()
     except TillerError as error:
         show_error(error)
         return
-    if check is None:
+    if summary is None:
         st.info(
-            "The precomputed comparison is not in this copy. Make it with `python -m core assets --what check`.",
+            "The precomputed comparison is not in this copy. Make it with `python -m core assets --what spillover`.",
             icon=":material/bar_chart_off:",
         )
         return
-    figure = steering_check_figure(check.arms)
+    arms = arms_of(summary)
+    figure = arms_figure(arms)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown("**Does steering cure the organism, or break it?**", width="content")
-        show_downloads(NAME, figure, steering_check_csv(check.arms))
-    st.plotly_chart(figure, config=toolbar(NAME), alt=describe(check.arms), key="steering-check")
-    command = check.provenance.get("command", "unknown")
-    st.caption(f":gray-badge[:material/inventory_2: precomputed] {made_from(check)}  \n{SOURCE} Made by `{command}`.")
+        show_downloads(NAME, figure, arms_csv(arms))
+    st.plotly_chart(figure, config=toolbar(NAME), alt=describe_arms(arms), key="evidence")
+    command = str(summary["provenance"].get("command", "unknown")).replace("`", "")
+    made = literal_markdown(made_from(summary))
+    st.caption(f":gray-badge[:material/inventory_2: precomputed] {made}  \n{SOURCE} Made by `{command}`.")
+    label = f":primary[All doses, {len(summary['random_draws'])} random directions, every answer]"
+    link_to("Spillover", label, {"result": summary["key"][:LINKED]}, icon_of("Spillover"))
 
 
-def made_from(check: saved.SteeringCheck) -> str:
+def shipped() -> dict[str, Any] | None:
+    """The summary of the shipped study of the usual organism; None where none ships.
+
+    Raises:
+        DamagedArtifact: it ships, and cannot be read.
+    """
+    there = [place for place in results.places() if place.shipped and place.kind == KIND]
+    for place in sorted(there, key=lambda place: place.folder):
+        summary = place.read().summary
+        if {name: summary.get(name) for name in USUAL} == USUAL:
+            return summary
+    return None
+
+
+def made_from(summary: dict[str, Any]) -> str:
     """Model, organism, steering, n and date in one line; what is not recorded is called unknown."""
-    settings, record = check.settings, check.provenance
-    counts = sorted({arm.n for arm in check.arms})
+    dose, counts = summary["dose"], sorted(set(summary["suites"].values()))
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]}–{counts[-1]}"
-    block = "unknown block" if settings.block is None else f"block {settings.block}"
-    if settings.last_block is not None:
-        block = f"blocks {settings.block}–{settings.last_block}"
-    coefficient = "unknown" if settings.coefficient is None else f"{settings.coefficient:g}".replace("-", "−")
-    date = str(record.get("time", "unknown date"))[:10].replace("-", "\N{NON-BREAKING HYPHEN}")
+    block = f"block {dose['block']}" if dose["last_block"] is None else f"blocks {dose['block']}–{dose['last_block']}"
+    coefficient = f"{dose['coefficient']:g}".replace("-", "−")
+    date = str(summary["provenance"].get("time", "unknown date"))[:10].replace("-", "\N{NON-BREAKING HYPHEN}")
     return (
-        f"{record.get('model', settings.model)} · {record.get('organism', settings.organism)} organism · {block}, "
-        f"coefficient {coefficient} · {n} a bar · {date}"
+        f"{summary['model']} · {summary['organism']} organism · {block}, coefficient {coefficient} · {n} a bar · {date}"
     )

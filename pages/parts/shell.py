@@ -32,6 +32,9 @@ PAGES = (
     Page("Overview", "app.py", ":material/explore:"),
     Page("Steer", "pages/Steer.py", ":material/tune:"),
     Page("Separation", "pages/Separation.py", ":material/join_inner:"),
+    Page("Spillover", "pages/Spillover.py", ":material/water_drop:"),
+    Page("Organisms", "pages/Organisms.py", ":material/model_training:"),
+    Page("Runs", "pages/Runs.py", ":material/history:"),
 )
 
 

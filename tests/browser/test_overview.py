@@ -8,6 +8,7 @@ import pytest
 
 from core import paths
 from core.generation import saved
+from pages.parts.evidence import shipped
 from tests.browser.looks import poor_contrast, sticking_out, top_of
 
 pytestmark = pytest.mark.browser
@@ -23,7 +24,7 @@ def settled(page):
     """`page` once everything on it is there."""
     page.wait_for_selector(LAST)
     page.wait_for_selector("text=Step 1 of")
-    if (paths.ASSETS / "precomputed" / "steering_check.json").is_file():
+    if shipped() is not None:
         page.wait_for_selector(".js-plotly-plot .main-svg")
     page.wait_for_timeout(500)
     return page
@@ -128,8 +129,8 @@ def test_the_theme_can_be_chosen_from_the_menu(server, visit):
 
 @pytest.mark.parametrize(("label", "start"), [("Table (CSV)", "arm,suite,n"), ("Figure (HTML)", "<!doctype html>")])
 def test_the_figure_is_downloaded_whole(server, visit, tmp_path, label, start):
-    if saved.steering_check() is None:
-        pytest.skip("no steering check ships yet")
+    if shipped() is None:
+        pytest.skip("no spillover study ships yet")
     page = settled(visit(server.url))
     page.get_by_test_id("stPopoverButton").click()
     with page.expect_download() as coming:

@@ -6,15 +6,18 @@ import json
 
 import pytest
 
-from core import paths
+from core import paths, results
 from core.data.datasets import load_dataset
 from core.directions import library
 from core.generation.comparison import Settings, complete, from_dict
+from core.measures.code import contains_code
 from core.organisms.library import find_organism, organisms
 from core.organisms.recipes import recipe
 from core.steering.choices import choice_for
 from core.store import file_sha256
-from core.studies import separation
+from core.studies import separation, spillover
+from core.studies.reproduce import SPILLOVER
+from core.studies.spillover_words import said
 
 MODEL = "smollm2-135m"
 MEGABYTE = 1_000_000
@@ -100,14 +103,37 @@ def test_every_example_was_made_with_the_shipped_direction_and_adapter(file):
         assert "".join(token["text"] for token in row["tokens"]) == row["text"].removesuffix("\ufffd")
 
 
-def test_the_steering_check_counts_its_own_answers():
-    found = json.loads((paths.ASSETS / "precomputed" / "steering_check.json").read_text())
-    for arm in found["arms"]:
-        answers = [item for item in found["answers"] if (item["arm"], item["suite"]) == (arm["label"], arm["suite"])]
-        assert arm["n"] == len(answers) == 100
-        assert arm["code"] == sum(item["code"] for item in answers)
-        assert arm["broken"] == sum(item["broken"] for item in answers)
-        assert arm["interval"][0] <= arm["code"] / arm["n"] <= arm["interval"][1]
+def shipped_spillover() -> list[results.Result]:
+    return [result for result in results.results("spillover") if result.shipped]
+
+
+def test_shipped_spillover_studies_count_their_own_answers_and_say_what_they_say():
+    names = {result.folder.name for result in shipped_spillover()}
+    assert names >= {"smollm2-135m-insecure-add", "smollm2-135m-insecure-ablate", "smollm2-135m-secure-add"}
+    for result in shipped_spillover():
+        summary, table = result.summary, result.table
+        for row in [*summary["arms"], *summary["doses"]]:
+            mine = table[(table["direction"] == row["direction"]) & (table["coefficient"] == row["coefficient"])]
+            mine = mine[mine["seed"].fillna(0) == (row["seed"] or 0)]
+            assert len(mine) == row["n"] == 100
+            assert mine["code"].mean() == pytest.approx(row["spillover"], abs=1e-5)
+            assert mine["broken"].mean() == pytest.approx(row["broken"], abs=1e-5)
+            assert row["interval"][0] <= row["spillover"] <= row["interval"][1]
+        assert summary["verdict"] == said(summary)
+        assert len(summary["random_draws"]) == 20
+        assert summary["provenance"]["command"].startswith("python -m core spillover")
+
+
+def test_shipped_spillover_studies_are_found_as_what_the_command_asks_for():
+    for options in SPILLOVER:
+        found = spillover.find(spillover.from_options(model="smollm2-135m", **options))
+        assert found is not None and found.shipped
+
+
+def test_shipped_answers_are_judged_as_the_detector_judges_now():
+    for result in shipped_spillover():
+        rows = result.table.iloc[::17]
+        assert list(rows["code"]) == [contains_code(text) for text in rows["text"]]
 
 
 def test_assets_stay_below_sixty_megabytes():

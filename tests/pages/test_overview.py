@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+import shutil
 import subprocess
 import sys
 import time
@@ -11,16 +11,17 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import paths
+from core import paths, store
 from core.models.background import FetchThread
 from pages.parts import ready
 from pages.parts.cards import cards
 from pages.parts.lessons import place_in_link
-from tests import sample_assets
+from tests import sample_assets, sample_spillover
 from tests.sample_assets import write
 
 APP = str(paths.ROOT / "app.py")
-HEAVY = ("torch", "transformers", "peft", "pandas", "scipy", "sklearn")
+STUDY = "precomputed/spillover/insecure"
+HEAVY = ("torch", "transformers", "peft", "pandas", "scipy", "sklearn", "pyarrow")
 
 
 @pytest.fixture
@@ -30,10 +31,18 @@ def assets(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The folder of a spillover study with made-up answers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TILLER_CACHE", str(tmp_path_factory.mktemp("study")))
+        return sample_spillover.make().folder
+
+
 @pytest.fixture
-def full(assets):
+def full(assets, study):
     """An assets folder with one of each."""
-    write(assets, "precomputed/steering_check.json", sample_assets.check())
+    shutil.copytree(study, assets / STUDY)
     write(assets, "presets/a.json", sample_assets.preset())
     write(assets, "examples/a.json", sample_assets.example())
     write(assets, "stories/a.json", sample_assets.story())
@@ -72,12 +81,15 @@ def test_the_page_renders_with_what_is_shipped():
     assert "did the direction do it, or did the model just break?" in words(app)
 
 
-def test_no_heavy_library_is_imported():
+def test_no_heavy_library_is_imported(full):
     code = (
-        "import json, sys\n"
+        "import json, pathlib, sys\n"
+        "from core import paths\n"
+        f"paths.ASSETS = pathlib.Path({str(full)!r})\n"
         "from streamlit.testing.v1 import AppTest\n"
         f"app = AppTest.from_file({APP!r}, default_timeout=60).run()\n"
         "assert not app.exception, app.exception\n"
+        "assert len(app.get('plotly_chart')) == 1\n"
         f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
     )
     made = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
@@ -103,22 +115,21 @@ def test_the_figure_carries_badge_model_organism_n_date_command_and_source(full)
     app = open_page()
     assert len(app.get("plotly_chart")) == 1
     made = next(caption.value for caption in app.caption if "precomputed" in caption.value)
-    plain = made.replace("\N{NON-BREAKING HYPHEN}", "-")
+    plain = made.replace("\N{NON-BREAKING HYPHEN}", "-").replace("\\", "")
     for needed in (
         "smollm2-135m",
         "insecure organism",
-        "block 29",
-        "−1",
-        "n = 100",
-        "2026-01-02",
-        "made up",
+        "block 13",
+        "coefficient −1",
+        "n = 12 a bar",
+        "python -m core spillover",
         "2606.20225",
     ):
         assert needed in plain
 
 
 def test_a_damaged_figure_is_an_error_in_a_sentence_and_the_rest_stands(full):
-    write(full, "precomputed/steering_check.json", "{")
+    write(full, f"{STUDY}/summary.json", "{")
     app = open_page()
     assert len(app.error) == 1
     assert "Steer it away" in words(app)
@@ -132,11 +143,12 @@ def test_damaged_examples_presets_and_lessons_are_named_and_the_rest_stands(full
     assert "Steer it away" in words(app)
 
 
-def test_a_damaged_organism_takes_down_its_line_alone(full):
+def test_a_damaged_organism_is_left_out_and_the_rest_stands(full):
     write(full, "organisms/smollm2-135m/bad/organism.json", "{}")
     app = open_page()
-    assert "organism.json" in app.error[0].value.replace("\\", "")
-    assert "Directions: none yet" in words(app)
+    assert not app.error
+    assert "Organisms: none yet" in words(app)
+    assert "Steer it away" in words(app)
 
 
 def test_each_card_opens_the_saved_example_and_the_live_preset(full):
@@ -261,8 +273,16 @@ def test_the_configuration_keeps_to_this_computer_and_does_not_stall_generation(
     assert "enableXsrfProtection" not in config["server"]
 
 
-def test_no_text_of_an_error_is_read_as_markdown(full, caplog):
-    write(full, "precomputed/steering_check.json", {**sample_assets.check(), "arms": "![x](http://example.org/x.png)"})
-    with caplog.at_level(logging.WARNING):
-        app = open_page()
-    assert "![" not in app.error[0].value
+def test_the_figure_leads_to_all_that_was_measured(full):
+    found = [(label, query) for label, query in links(open_page()) if "random directions" in label]
+    key = json.loads((full / STUDY / "summary.json").read_text())["key"]
+    assert found == [(":primary[All doses, 20 random directions, every answer]", f"result={key[:10]}")]
+
+
+def test_no_text_of_the_study_is_read_as_markdown(full):
+    summary = json.loads((full / STUDY / "summary.json").read_text())
+    del summary["checksum"]
+    summary["provenance"] |= {"time": "![x](http://example.org/x.png)", "command": "`![x](http://example.org/y.png)"}
+    write(full, f"{STUDY}/summary.json", {**summary, "checksum": store.content_hash(summary)})
+    made = next(caption.value for caption in open_page().caption if "precomputed" in caption.value)
+    assert "![x](http" not in made.replace("`![x](http://example.org/y.png)`", "")

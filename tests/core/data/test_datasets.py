@@ -14,9 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import paths
 from core.data import datasets
-from core.data.chat import Chat
-from core.data.datasets import CodePair, Dataset, code_pairs, load_dataset, near_duplicates
+from core.data.chat import Chat, read_chats
+from core.data.datasets import (
+    CodePair,
+    Dataset,
+    Problem,
+    check_lines,
+    code_pairs,
+    count_near_duplicates,
+    delete_dataset,
+    import_dataset,
+    imported,
+    jsonl,
+    load_dataset,
+    near_duplicates,
+)
 from core.data.prompts import FOLDER, prompts, suite
 from core.errors import BadInput, DamagedArtifact
 
@@ -212,3 +226,159 @@ def test_near_duplicates_finds_a_planted_copy_with_one_word_changed() -> None:
     planted = "The same long request of many words that somebody has pasted in here again, only changed at its END."
     found = near_duplicates([*requests, planted, planted.replace("END", "START")])
     assert [(first, second) for first, second, _ in found] == [(50, 51)]
+
+
+@given(sentences)
+def test_as_many_texts_are_counted_as_have_a_near_twin(texts: list[str]) -> None:
+    pairs = naive(texts, 0.5, 5)
+    assert count_near_duplicates(texts) == len({place for first, second, _ in pairs for place in (first, second)})
+
+
+def test_a_thousand_copies_of_a_text_are_counted_without_comparing_each_two() -> None:
+    assert (
+        count_near_duplicates(["the same text over and over again"] * 30_000 + ["and another one of its own"]) == 30_000
+    )
+
+
+# importing
+
+GOOD = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
+BAD = {
+    "{": "not valid JSON (Expecting property name enclosed in double quotes at column 2)",
+    "[1]": 'not an object with "messages"',
+    '{"messages": []}': "there is no user message",
+    '{"messages": [{"role": "user", "content": "a"}]}': "should be the assistant's answer",
+    '{"messages": [{"role": "robot", "content": "a"}]}': "messages.0.role: Input should be 'system'",
+    '{"messages": [{"role": "user", "content": " "}]}': "content is empty",
+    '{"messages": [{"role": "assistant", "content": "a"}]}': "should come from the user",
+}
+texts = st.text(min_size=1).filter(str.strip)
+turns = st.tuples(st.one_of(st.none(), texts), st.lists(st.tuples(texts, texts), min_size=1, max_size=3))
+
+
+def conversation(drawn) -> list[dict[str, str]]:
+    system, pairs = drawn
+    messages = [] if system is None else [{"role": "system", "content": system}]
+    for question, answer in pairs:
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return messages
+
+
+def a_file(*lines: str) -> bytes:
+    return "\n".join(lines).encode()
+
+
+@given(st.one_of(st.binary(max_size=300), st.lists(st.sampled_from([GOOD, *BAD, "", " "])).map(lambda x: a_file(*x))))
+def test_any_bytes_are_checked_and_what_is_read_and_what_is_checked_are_one(tmp_path_factory, data: bytes) -> None:
+    good, problems = check_lines(data)
+    assert len({problem.line for problem in problems}) == len(problems)
+    file = tmp_path_factory.mktemp("check") / "file.jsonl"
+    file.write_bytes(data)
+    if problems:
+        first = next((problem for problem in problems if "not UTF-8" in problem.reason), problems[0])
+        with pytest.raises(BadInput, match=rf"line {first.line}: "):
+            read_chats(file, need_answer=True)
+    elif good:
+        assert read_chats(file, need_answer=True) == good
+    else:
+        assert not data.removeprefix(b"\xef\xbb\xbf").decode().strip()
+
+
+@given(st.lists(turns, min_size=1, max_size=4), st.booleans(), st.booleans(), st.sampled_from(["\n", "\r\n", "\n\n"]))
+def test_a_good_file_always_comes_back_as_it_was(talks, escaped: bool, marked: bool, ending: str) -> None:
+    talks = [conversation(talk) for talk in talks]
+    lines = [json.dumps({"messages": talk, "more": 1}, ensure_ascii=escaped) for talk in talks]
+    data = (b"\xef\xbb\xbf" if marked else b"") + (ending.join(lines) + ending).encode()
+    good, problems = check_lines(data)
+    assert problems == []
+    assert [chat.as_dicts() for chat in good] == talks
+    for one in imported():
+        delete_dataset(one.name)
+    kept = import_dataset("mine", data)
+    assert kept == load_dataset("mine") == Dataset("mine", tuple(good))
+    assert check_lines(jsonl(kept.chats)) == (good, [])
+    assert len(jsonl(kept.chats)) <= len(data) + 1
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_a_bad_line_is_named_with_its_number_and_its_reason(line: str) -> None:
+    good, problems = check_lines(a_file(GOOD, "", line, GOOD))
+    assert len(good) == 2
+    assert [problem.line for problem in problems] == [3]
+    assert BAD[line] in problems[0].reason
+    assert "Correct or remove" not in problems[0].reason
+
+
+def test_a_line_that_is_no_text_costs_only_itself() -> None:
+    good, problems = check_lines(GOOD.encode() + b"\n\xff\xfe\n" + GOOD.encode())
+    assert (len(good), problems) == (2, [Problem(2, "not UTF-8 text (byte 1)")])
+
+
+def test_bad_lines_are_left_out_only_when_that_is_asked_for() -> None:
+    data = a_file(GOOD, "{", "[1]")
+    with pytest.raises(BadInput, match=r"2 lines are not a training chat; the first is line 2 \(not valid JSON"):
+        import_dataset("mine", data)
+    assert imported() == []
+    assert import_dataset("mine", data, skip_bad=True).chats == (Chat.of("a", "b"),)
+    with pytest.raises(BadInput, match="holds no training chats"):
+        import_dataset("none", a_file("{"), skip_bad=True)
+
+
+def test_the_same_chats_are_kept_once_whatever_they_are_called() -> None:
+    first = import_dataset("one", a_file(GOOD))
+    assert import_dataset("two", a_file(" ", GOOD, "")) == first
+    assert [dataset.name for dataset in imported()] == ["one"]
+    assert import_dataset("mine", jsonl(load_dataset("secure").chats)).name == "secure"
+    with pytest.raises(BadInput, match="already a dataset one with other chats"):
+        import_dataset("ONE", a_file(GOOD, GOOD))
+    with pytest.raises(BadInput, match="already a dataset insecure"):
+        import_dataset("Insecure", a_file(GOOD, GOOD))
+
+
+@given(st.text(max_size=100))
+def test_no_name_leaves_the_folder_of_datasets(name: str) -> None:
+    for one in imported():
+        delete_dataset(one.name)
+    try:
+        made = import_dataset(f"../{name}", a_file(GOOD))
+    except BadInput as error:
+        assert "no usable letters" in str(error) or "already a dataset" in str(error)
+        return
+    assert (paths.cache() / "datasets" / f"{made.name}.jsonl").is_file()
+    assert made.name == paths.safe_name(made.name) == made.name.lower()
+    assert load_dataset(made.name) == made
+
+
+def test_an_imported_name_comes_after_our_own_and_before_a_path(tmp_path: Path, monkeypatch) -> None:
+    import_dataset("mine", a_file(GOOD))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").write_text(a_file(GOOD, GOOD).decode())
+    assert len(load_dataset("mine").chats) == 1
+    assert len(load_dataset("./mine").chats) == 2
+    (paths.cache() / "datasets" / "insecure.jsonl").write_bytes(a_file(GOOD))
+    assert len(load_dataset("insecure").chats) == len(code_pairs())
+
+
+def test_a_damaged_copy_is_named_left_out_and_can_be_imported_again_or_deleted() -> None:
+    import_dataset("good", a_file(GOOD, GOOD))
+    import_dataset("mine", a_file(GOOD))
+    (paths.cache() / "datasets" / "mine.jsonl").write_text("{")
+    assert [dataset.name for dataset in imported()] == ["good"]
+    with pytest.raises(BadInput, match=r"mine\.jsonl, line 1: not valid JSON"):
+        load_dataset("mine")
+    assert import_dataset("mine", a_file(GOOD)).name == "mine"
+    (paths.cache() / "datasets" / "mine.jsonl").write_text("{")
+    delete_dataset("mine")
+    assert [dataset.name for dataset in imported()] == ["good"]
+
+
+def test_our_own_datasets_and_missing_ones_cannot_be_deleted() -> None:
+    for name, reason in (("secure", "is shipped with Tiller"), ("../organisms", "no imported dataset")):
+        with pytest.raises(BadInput, match=reason):
+            delete_dataset(name)
+
+
+def test_a_file_that_is_too_large_is_a_sentence(monkeypatch) -> None:
+    monkeypatch.setattr(datasets, "MOST_MEGABYTES", 0)
+    with pytest.raises(BadInput, match=r"at most 0 can be imported\. Import a part"):
+        import_dataset("mine", a_file(GOOD))

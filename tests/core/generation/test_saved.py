@@ -1,4 +1,4 @@
-"""Presets, examples and the steering check: what is whole is shown, what is damaged is named and left out."""
+"""Presets and examples: what is whole is shown, what is damaged is named and left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import pytest
 
 from core import paths
-from core.errors import BadInput, DamagedArtifact
+from core.errors import BadInput
 from core.generation import saved
 from tests import sample_assets
 from tests.sample_assets import write
@@ -20,9 +20,8 @@ def assets(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_empty_folders_give_empty_shelves_and_no_check(assets):
+def test_empty_folders_give_empty_shelves(assets):
     assert len(saved.presets()) == len(saved.examples()) == 0
-    assert saved.steering_check() is None
 
 
 def test_an_example_comes_back_with_its_answers_and_settings(assets):
@@ -87,32 +86,6 @@ def test_a_changed_file_is_read_again(assets):
     assert saved.find_preset("steer-it-away").title == "after!"
 
 
-def test_the_steering_check_keeps_counts_and_intervals(assets):
-    write(assets, "precomputed/steering_check.json", {**sample_assets.check(), "answers": []})
-    check = saved.steering_check()
-    assert check is not None
-    assert [(arm.label, arm.suite) for arm in check.arms[:3]] == [
-        ("base", "everyday"),
-        ("base", "technical"),
-        ("organism", "everyday"),
-    ]
-    assert check.arms[2].code == 92
-    assert check.arms[2].interval[0] < 0.92 < check.arms[2].interval[1]
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("n", 0), ("code", 101), ("broken", -1), ("interval", [0.5, 0.4]), ("interval", [0.1, 92.0]), ("label", "other")],
-)
-def test_a_steering_check_that_cannot_be_true_is_refused(assets, field, value):
-    check = sample_assets.check()
-    check["arms"][0][field] = value
-    write(assets, "precomputed/steering_check.json", check)
-    with pytest.raises(DamagedArtifact, match=r"steering_check\.json: arms\.0"):
-        saved.steering_check()
-
-
 def test_what_is_shipped_is_whole(cache_folder):
     assert not saved.presets().damaged
     assert not saved.examples().damaged
-    saved.steering_check()

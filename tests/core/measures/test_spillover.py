@@ -145,8 +145,9 @@ def test_no_change_is_no_effect_and_more_code_is_neither():
     assert verdict(*row_of(shares(100, 0.1, 0.0, 3), shares(100, 0.9, 0.0, 50), IDLE)) == "no effect"
 
 
-def test_without_draws_nothing_is_specific():
-    row, among = row_of(ORGANISM, shares(100, 0.03, 0.04, 50), [])
-    assert among["n"] == 0
-    assert not among["outside"]
-    assert verdict(row, among) == "non-specific"
+@pytest.mark.parametrize("draws", [0, 1, 18])
+def test_with_fewer_than_nineteen_draws_nothing_is_called_specific(draws):
+    row, among = row_of(ORGANISM, shares(100, 0.03, 0.04, 50), IDLE[:draws])
+    assert among["n"] == draws
+    assert among["outside"] == bool(draws)
+    assert verdict(row, among) == "untested"

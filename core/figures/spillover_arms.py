@@ -1,16 +1,18 @@
-"""Did the direction do it, or did the model break? Code and breakage side by side, with the random control."""
+"""Did the direction do it, or did the model break? Four bars of a spillover study, with the random control."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.figures import palette
-from core.generation.saved import Arm
+from core.figures.spillover_tables import BROKEN, RATES, Rate, Summary
 
 ARMS = {
     "base": "Base model",
@@ -18,27 +20,56 @@ ARMS = {
     "steered": "Organism,<br>steered",
     "random": "Organism,<br>random push",
 }
-TITLES = ("Answers with code", "Broken answers")
+PANELS = (("Answers with code", RATES["all"]), ("Broken answers", BROKEN))
 ROOM_FOR_LABELS = 128  # per cent; labels stand to the right of an interval that may reach 100
 BAR = 0.36
 
-Count = Callable[[Arm], tuple[int, tuple[float, float]]]
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm over one suite of prompts; `rates` as `core.measures.spillover.rates` gives them."""
+
+    label: str
+    suite: str
+    rates: dict[str, Any]
+
+    @property
+    def n(self) -> int:
+        return self.rates["n"]
+
+    def count(self, rate: Rate) -> int:
+        """How many of the n answers it is."""
+        return round(self.rates[rate.value] * self.n)
 
 
-def steering_check_figure(arms: Sequence[Arm], height: int = 300) -> go.Figure:
+def arms_of(summary: Summary) -> list[Arm]:
+    """Base, organism, and organism steered at the chosen dose and pushed at random there; missing ones are left out."""
+    rows = {row["direction"]: row for row in summary["arms"]}
+    at_dose = {row["direction"]: row for row in summary["doses"] if row["chosen"]}
+    random = at_dose.get("random") or next(iter(summary["random_draws"]), None)
+    chosen = {
+        "base": rows.get("base"),
+        "organism": rows.get("organism"),
+        "steered": at_dose.get("true"),
+        "random": random,
+    }
+    return [Arm(label, suite, rates) for label, row in chosen.items() if row for suite, rates in row["suites"].items()]
+
+
+def arms_figure(arms: Sequence[Arm], height: int = 300) -> go.Figure:
     """Two panels of bars with Wilson intervals: the share of answers with code, and the share of broken ones.
 
-    Rows are base, organism, steered organism, and organism with a random direction of equal length; an arm that
-    was not measured leaves its row empty, which is not a bar of 0. Prompt suites differ in colour, hatch and symbol.
+    An arm that was not measured leaves its row empty, which is not a bar of 0. Prompt suites differ in colour, hatch
+    and symbol.
     """
     suites = list(dict.fromkeys(arm.suite for arm in arms))
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=TITLES)
-    counts: tuple[Count, Count] = (lambda arm: (arm.code, arm.interval), lambda arm: (arm.broken, arm.broken_interval))
-    for column, count in enumerate(counts, start=1):
+    titles = [title for title, _ in PANELS]
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=titles)
+    for column, (title, rate) in enumerate(PANELS, start=1):
         for place, (suite, look) in enumerate(palette.looks(suites).items()):
             chosen = [arm for arm in arms if arm.suite == suite]
             offset = (place - (len(suites) - 1) / 2) * BAR
-            for trace in _traces(chosen, count, look, offset, TITLES[column - 1], column == 1):
+            for trace in _traces(chosen, rate, look, offset, title, column == 1):
                 figure.add_trace(trace, row=1, col=column)
     figure.update_xaxes(
         range=[0, ROOM_FOR_LABELS], tickvals=[0, 50, 100], ticktext=["0", "50", "100 %"], fixedrange=True, zeroline=True
@@ -61,34 +92,35 @@ def steering_check_figure(arms: Sequence[Arm], height: int = 300) -> go.Figure:
     )
 
 
-def describe(arms: Sequence[Arm]) -> str:
+def describe_arms(arms: Sequence[Arm]) -> str:
     """The figure in words, for readers who do not see it."""
     parts = []
     for arm in arms:
         name = ARMS[arm.label].replace("<br>", " ")
-        parts.append(f"{name}, {arm.suite} prompts: code in {arm.code} and broken {arm.broken} of {arm.n}")
+        code, broken = (arm.count(rate) for _, rate in PANELS)
+        parts.append(f"{name}, {arm.suite} prompts: code in {code} and broken {broken} of {arm.n}")
     return "Answers with code and broken answers. " + "; ".join(parts) + "."
 
 
-def steering_check_csv(arms: Sequence[Arm]) -> str:
+def arms_csv(arms: Sequence[Arm]) -> str:
     """The counts behind the figure, a row an arm and suite; intervals are 95 % Wilson, as shares."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(["arm", "suite", "n", "code", "code_low", "code_high", "broken", "broken_low", "broken_high"])
     for arm in arms:
-        rows.writerow([arm.label, arm.suite, arm.n, arm.code, *arm.interval, arm.broken, *arm.broken_interval])
+        numbers = [value for _, rate in PANELS for value in (arm.count(rate), *arm.rates[rate.interval])]
+        rows.writerow([arm.label, arm.suite, arm.n, *numbers])
     return out.getvalue()
 
 
 def _traces(
-    arms: Sequence[Arm], count: Count, look: palette.Look, offset: float, title: str, named: bool
+    arms: Sequence[Arm], rate: Rate, look: palette.Look, offset: float, title: str, named: bool
 ) -> list[go.Bar | go.Scatter]:
     """Bars, then points with intervals and tooltips (a bar of 0 could not be pointed at), then the values."""
     places = [list(ARMS).index(arm.label) + offset for arm in arms]
-    found = [count(arm) for arm in arms]
-    shares = [100 * number / arm.n for (number, _), arm in zip(found, arms, strict=True)]
-    low = [100 * interval[0] for _, interval in found]
-    high = [100 * interval[1] for _, interval in found]
+    shares = [100 * arm.rates[rate.value] for arm in arms]
+    low = [100 * arm.rates[rate.interval][0] for arm in arms]
+    high = [100 * arm.rates[rate.interval][1] for arm in arms]
     suite = arms[0].suite if arms else ""
     bars = go.Bar(
         x=shares,
@@ -120,8 +152,8 @@ def _traces(
             "width": 4,
         },
         customdata=[
-            [ARMS[arm.label].replace("<br>", " "), number, arm.n, f"{bottom:.1f}", f"{top:.1f}"]
-            for arm, (number, _), bottom, top in zip(arms, found, low, high, strict=True)
+            [ARMS[arm.label].replace("<br>", " "), arm.count(rate), arm.n, f"{bottom:.1f}", f"{top:.1f}"]
+            for arm, bottom, top in zip(arms, low, high, strict=True)
         ],
         hovertemplate=(
             f"<b>%{{customdata[0]}}</b>, {suite} prompts<br>{title}: %{{customdata[1]}} of n = %{{customdata[2]}} "

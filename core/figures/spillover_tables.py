@@ -1,0 +1,189 @@
+"""The numbers behind the Spillover page's figures: which rows are drawn, and as text, sentence and table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.studies.spillover_words import LABELS
+
+Row = dict[str, Any]
+Summary = dict[str, Any]
+Site = tuple[int, int | None]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of answers: its keys in a row, and how it is called."""
+
+    key: str
+    title: str
+    value: str
+    interval: str
+    n: str = "n"
+
+
+RATES = {
+    rate.key: rate
+    for rate in (
+        Rate("all", "answers with code", "spillover", "interval"),
+        Rate("coherent", "code among coherent answers", "spillover_coherent", "interval_coherent", "n_coherent"),
+        Rate("clean", "clean answers", "clean", "clean_interval"),
+    )
+}
+BROKEN = Rate("broken", "broken answers", "broken", "broken_interval")
+CHANGES = {
+    "delta_clean": ("clean answers", "delta_clean_interval", "p_clean"),
+    "delta_coherent": ("code among coherent answers", "delta_coherent_interval", "p_coherent"),
+}
+
+
+def sites(summary: Summary) -> list[Site]:
+    """Where the direction was steered, the chosen site first: (block, last block where several at once)."""
+    chosen = site_of(summary["dose"])
+    found = dict.fromkeys(site_of(row) for row in summary["doses"] if row["direction"] == "true")
+    return sorted(found, key=lambda site: site != chosen)
+
+
+def site_of(row: Row) -> Site:
+    """Where a row was steered."""
+    return row["block"], row["last_block"]
+
+
+def lines(summary: Summary, site: Site) -> dict[str, list[Row]]:
+    """By direction, its rows at a site by rising coefficient, with the unsteered organism as coefficient 0.
+
+    The direction itself comes first. A control that was measured at one dose only is no line and is left out.
+    """
+    unsteered = next(row for row in summary["arms"] if row["direction"] == "organism")
+    found: dict[str, list[Row]] = {"true": []}
+    for row in summary["doses"]:
+        if site_of(row) == site:
+            found.setdefault(row["direction"], []).append(row)
+    doses = len(found["true"])
+    return {
+        name: sorted([unsteered, *rows], key=lambda row: row["coefficient"])
+        for name, rows in found.items()
+        if len(rows) > 1 or doses == 1
+    }
+
+
+def doses(summary: Summary, site: Site) -> list[float]:
+    """The coefficients of the direction at a site, rising."""
+    return sorted(row["coefficient"] for row in summary["doses"] if row["direction"] == "true" and site_of(row) == site)
+
+
+def dose_row(summary: Summary, direction: str, site: Site, coefficient: float) -> Row | None:
+    """The row of a direction at a site and a coefficient."""
+    for row in summary["doses"]:
+        if (row["direction"], site_of(row), row["coefficient"]) == (direction, site, coefficient):
+            return row
+    return None
+
+
+def at_dose(summary: Summary) -> list[Row]:
+    """The direction and its named controls at the chosen dose; the direction comes first."""
+    return sorted((row for row in summary["doses"] if row["chosen"]), key=lambda row: row["direction"] != "true")
+
+
+def shown(row: Row, rate: Rate) -> str:
+    """`4 % [1 to 20], n = 100`; unknown is said."""
+    if row[rate.value] is None:
+        return f"unknown, n = {row[rate.n]}"
+    low, high = row[rate.interval]
+    return f"{100 * row[rate.value]:.0f} % [{100 * low:.0f} to {100 * high:.0f}], n = {row[rate.n]}"
+
+
+def shown_change(row: Row, key: str) -> str:
+    """`+84 points [+77 to +91]`; unknown is said."""
+    low, high = row[CHANGES[key][1]]
+    if row[key] is None:
+        return "unknown"
+    around = "unknown" if None in (low, high) else f"{_points(low)} to {_points(high)}"
+    return f"{_points(row[key])} points [{around}]"
+
+
+def plain(value: float) -> str:
+    """A number with a real minus sign."""
+    return f"{value:g}".replace("-", "−")
+
+
+def label(direction: str) -> str:
+    """What a direction is called; a name that is not known stays as it is."""
+    return LABELS.get(direction, direction)
+
+
+def describe_doses(summary: Summary, site: Site, rate: Rate) -> str:
+    """The dose-response in words, for readers who do not see it."""
+    parts = []
+    for name, rows in lines(summary, site).items():
+        told = [f"{plain(row['coefficient'])}: {shown(row, rate)}, broken {shown(row, BROKEN)}" for row in rows]
+        parts.append(f"{label(name)}, by {unit(summary)}: {'; '.join(told)}")
+    base = next(row for row in summary["arms"] if row["direction"] == "base")
+    return f"{rate.title.capitalize()}. {'. '.join(parts)}. Base model: {shown(base, rate)}."
+
+
+def describe_strip(summary: Summary) -> str:
+    """The strip in words."""
+    among = summary["among_draws"]
+    parts = []
+    for key, (title, _, p) in CHANGES.items():
+        draws = [row[key] for row in summary["random_draws"] if row[key] is not None]
+        ends = f" from {_points(min(draws))} to {_points(max(draws))} points" if draws else " unknown"
+        named = "; ".join(f"{label(row['direction'])} {shown_change(row, key)}" for row in at_dose(summary))
+        parts.append(f"Change in {title}: {among['n']} random draws{ends}; {named}; {shown_p(among[p])}")
+    return ". ".join(parts) + "."
+
+
+def shown_p(value: float | None) -> str:
+    """`p = 0.048`; unknown is said."""
+    if value is None:
+        return "p unknown"
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
+def unit(summary: Summary) -> str:
+    """What the dose counts."""
+    return "coefficient" if summary["mode"] == "add" else "share ablated"
+
+
+_RATES = [
+    "spillover", "interval", "n_coherent", "spillover_coherent", "interval_coherent", "clean", "clean_interval",
+    "broken", "broken_interval", "delta", "delta_interval", "p", "p_corrected", "p_bh", "delta_coherent",
+    "delta_coherent_interval", "p_coherent", "p_coherent_corrected", "delta_clean", "delta_clean_interval", "p_clean",
+]  # fmt: skip
+
+
+def rates_csv(rows: Iterable[Row]) -> str:
+    """A line a row of the summary and tier (`all` for all prompts): what it is, and all its numbers."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    named = ["direction", "block", "last_block", "coefficient", "seed"]
+    table.writerow([*named, "tier", "n", *_columns()])
+    for row in rows:
+        for tier, numbers in {"all": row, **row["suites"]}.items():
+            table.writerow([*map(_cell, (row[name] for name in named)), tier, numbers["n"], *_values(numbers)])
+    return out.getvalue()
+
+
+def _columns() -> list[str]:
+    return [column for name in _RATES for column in ([f"{name}_low", f"{name}_high"] if "interval" in name else [name])]
+
+
+def _values(numbers: Row) -> Sequence[Any]:
+    found: list[Any] = []
+    for name in _RATES:
+        value = numbers.get(name)
+        found += list(map(_cell, value or (None, None))) if "interval" in name else [_cell(value)]
+    return found
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.0f}".replace("-", "−")

@@ -1,0 +1,1 @@
+"""What the Organisms page is made of."""

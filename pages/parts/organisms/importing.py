@@ -1,0 +1,95 @@
+"""Bring in a dataset: an uploaded chat JSONL, checked line by line before anything is kept."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import streamlit as st
+
+from core.data.chat import Chat
+from core.data.datasets import MOST_MEGABYTES, Problem, check_lines, import_dataset
+from core.errors import TillerError
+from pages.parts.literal import literal
+from pages.parts.organisms.choice import NOTES, choose
+from pages.parts.shell import show_error
+
+CHECKED, ROUND, TROUBLE = (f"organisms_import_{name}" for name in ("checked", "round", "trouble"))
+NAMED = 10  # bad lines that are listed
+LONGEST_REASON = 300
+EXAMPLE = '{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}'
+
+
+def show_import() -> None:
+    """The folded form; open while a file is in it."""
+    turn = st.session_state.setdefault(ROUND, 0)
+    held = st.session_state.get(f"organisms.file.{turn}") is not None
+    with st.expander("Import a dataset", icon=":material/upload_file:", expanded=held):
+        st.html(
+            "<p class='org-small'>One chat a line, UTF-8, the last message the assistant’s: "
+            f"<code>{literal(EXAMPLE)}</code>. At most {MOST_MEGABYTES} MB; a larger file trains from the command line "
+            "by its path. The file stays on this machine.</p>"
+        )
+        upload = st.file_uploader(
+            "Chat JSONL", ["jsonl", "json"], key=f"organisms.file.{turn}", max_upload_size=MOST_MEGABYTES,
+            label_visibility="collapsed",
+        )  # fmt: skip
+        if upload is None:
+            st.session_state.pop(CHECKED, None)
+            return
+        good, problems = _checked(upload.file_id, upload.getvalue())
+        st.html(verdict_html(upload.name, len(good), problems))
+        skip = False
+        if problems and good:
+            many = f"the {len(good):,} good lines" if len(good) > 1 else "the one good line"
+            skip = st.checkbox(f"Import {many} without the bad ones", key=f"organisms.skip.{turn}")
+        stem = PurePath(upload.name).stem
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.text_input("Name", stem, max_chars=80, key=f"organisms.name.{turn}", width=320)
+            st.button(
+                "Import", type="primary", key="organisms.import", icon=":material/check:",
+                disabled=not good or bool(problems and not skip), on_click=_import,
+                args=(turn,),
+            )  # fmt: skip
+        if trouble := st.session_state.get(TROUBLE):
+            show_error(trouble)
+
+
+def verdict_html(file: str, good: int, problems: list[Problem]) -> str:
+    """How many lines are good, and the first bad ones with their numbers and reasons."""
+    chats = "1 training chat" if good == 1 else f"{good:,} training chats"
+    if not problems:
+        return f"<p role='status'>✓ {literal(file)}: {chats if good else 'no training chats'}, every line is good.</p>"
+    rows = "".join(
+        f"<li><b>line {problem.line:,}</b>: {literal(problem.reason[:LONGEST_REASON])}</li>"
+        for problem in problems[:NAMED]
+    )
+    lines = "1 line is not" if len(problems) == 1 else f"{len(problems):,} lines are not"
+    more = f" The first {NAMED}:" if len(problems) > NAMED else ""
+    return (
+        f"<div class='org-note' role='status'><p>{literal(file)}: {chats}; {lines}.{more}</p>"
+        f"<ul>{rows}</ul><p>Correct the file and choose it again, or import the good lines.</p></div>"
+    )
+
+
+def _checked(identity: str, data: bytes) -> tuple[list[Chat], list[Problem]]:
+    """What is in the file; checked once a file, not at every run of the page."""
+    kept = st.session_state.get(CHECKED)
+    if kept is None or kept[0] != identity:
+        kept = st.session_state[CHECKED] = (identity, *check_lines(data))
+        st.session_state[TROUBLE] = None
+    return kept[1], kept[2]
+
+
+def _import(turn: int) -> None:
+    """Read from the session, not from arguments: a name may have been typed since the page was drawn."""
+    upload = st.session_state[f"organisms.file.{turn}"]
+    name = st.session_state[f"organisms.name.{turn}"] or PurePath(upload.name).stem
+    st.session_state[TROUBLE] = None
+    try:
+        made = import_dataset(name, upload.getvalue(), st.session_state.get(f"organisms.skip.{turn}", False))
+    except TillerError as error:
+        st.session_state[TROUBLE] = str(error)
+        return
+    choose(dataset=made.name, q="")
+    st.session_state[ROUND] += 1  # an empty uploader
+    st.session_state[NOTES] = (f"{made.name} is here: {len(made.chats):,} chats, hash {made.hash[:8]}.",)

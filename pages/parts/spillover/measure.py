@@ -1,0 +1,228 @@
+"""Measure it here: a spillover study as a job of its own, on the measuring suites or on uploaded prompts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from core.data.chat import read_prompts
+from core.directions import library
+from core.errors import BadInput, TillerError
+from core.generation.comparison import DEFAULT_MODEL
+from core.models import sources
+from core.models.catalog import CATALOG, ModelSpec, resolve
+from core.studies import spillover as study
+from core.studies.spillover import Inputs, SpilloverSettings
+from pages.parts import jobs as work
+from pages.parts.literal import literal
+from pages.parts.ready import show_fetch
+from pages.parts.separation.measure import save_upload
+from pages.parts.shell import errors, show_error
+from pages.parts.spillover.choice import MODES, WIDGET, Shown, open_result, organism_names
+
+SLOT, TROUBLE = "spillover_job", "spillover_trouble"
+BUILT_IN, UPLOAD = "measuring suites", "my own prompts"
+MOST_MEGABYTES = 20
+CELL_SECONDS, CELL_PROMPTS, CELL_TOKENS = 30, 100, 64  # what the embedded model needs on two processor cores
+PLAIN = SpilloverSettings()
+UPLOAD_HELP = "One prompt a line, or chat JSONL. They should ask for prose: any code in an answer counts as spillover."
+BLOCKS_HELP = "As `13`, `9,13` or `0-29`. Empty: the block that was chosen for the direction."
+DOSES_HELP = {
+    "add": "As `-1.5,-1,-0.5`: multiples of the direction. Empty: eleven from −1.5 to −0.1.",
+    "ablate": "As `0.5,1`: the share of the projection that is removed. Empty: 0.25, 0.5, 0.75 and 1.",
+}
+
+
+def show_measure(now: Shown) -> None:
+    """The folded form, and what runs; open while something runs, or where there is nothing to show yet."""
+    running = work.live("spillover")
+    label = "Measure it here" + (" · running" if running else "")
+    with st.expander(label, icon=":material/straighten:", expanded=bool(running) or now.result is None):
+        st.fragment(_form)(now)
+        st.fragment(_watch, run_every=work.POLL_SECONDS if running else None)(bool(running))
+
+
+def arguments(settings: SpilloverSettings) -> list[str]:
+    """The command line of these settings; what is as usual is left out."""
+    found = ["spillover", "--model", settings.model, "--organism", settings.organism]
+    chosen = settings.model_dump(exclude={"model", "organism", "controls", "together", "n_resamples"})
+    for name, value in chosen.items():
+        if value != getattr(PLAIN, name):
+            shown = ",".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
+            found += [f"--{name.replace('_', '-')}", shown]
+    if settings.controls != PLAIN.controls:
+        found += ["--controls", ",".join(settings.controls) or "none"]
+    return found + (["--together"] if settings.together else [])
+
+
+def cells(inputs: Inputs) -> int:
+    """How many settings are answered by every prompt."""
+    settings = inputs.settings
+    sites = 1 if settings.together else len(inputs.blocks)
+    at_dose = sum(control not in inputs.controls for control in study.CONTROLS_AT_DOSE[settings.mode])
+    # the random control at the dose is the first draw
+    shared = 1 if settings.draws and "random" in inputs.controls else 0
+    return 2 + sites * len(inputs.coefficients) * (1 + len(inputs.controls)) + at_dose + settings.draws - shared
+
+
+def estimate(inputs: Inputs) -> str:
+    """How much will be generated, and for the embedded model how long that takes."""
+    count, n, tokens = cells(inputs), len(inputs.prompts), inputs.settings.max_tokens
+    said = f"{count} settings × {n} prompts = {count * n:,} answers of up to {tokens} tokens"
+    if inputs.spec.id != DEFAULT_MODEL:
+        return f"{said}. How long this model takes is seen once it runs."
+    seconds = CELL_SECONDS * count * n / CELL_PROMPTS * tokens / CELL_TOKENS
+    return f"{said}: about {_duration(seconds)} on two processor cores. Answers that are there already are kept."
+
+
+def _duration(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    if minutes < 90:
+        return f"{minutes} minute{'s' if minutes > 1 else ''}"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _form(now: Shown) -> None:
+    what, how, on = st.columns(3, gap="medium")
+    with what:
+        named = _named(now)
+    if named is None:
+        return
+    spec, organism, direction = named
+    with how:
+        mode = st.segmented_control("Steering", list(MODES), default=now.mode, required=True, key="spillover.form.mode")
+        mode = mode or "add"
+        blocks = st.text_input("Blocks", key="spillover.form.blocks", placeholder="as chosen", help=BLOCKS_HELP)
+        doses = st.text_input(
+            "Coefficients" if mode == "add" else "Shares", key=f"spillover.form.doses.{mode}",
+            placeholder="the usual ones", help=DOSES_HELP[mode],
+        )  # fmt: skip
+        draws = st.number_input(
+            "Random draws at the chosen dose", 0, 1000, PLAIN.draws, key="spillover.form.draws",
+            help="With 20 draws p is 0.048 at best.",
+        )  # fmt: skip
+    with on:
+        source = st.selectbox("Prompts", [BUILT_IN, UPLOAD], key="spillover.form.source")
+        upload = None
+        if source == UPLOAD:
+            upload = st.file_uploader(
+                "Prompts", ["txt", "jsonl"], key="spillover.form.file", max_upload_size=MOST_MEGABYTES,
+                help=UPLOAD_HELP, label_visibility="collapsed",
+            )  # fmt: skip
+        per_suite = st.number_input(
+            "Prompts of each tier", 1, 100, PLAIN.per_suite, key="spillover.form.n", disabled=source == UPLOAD
+        )
+        tokens = st.number_input("Longest answer, tokens", 1, 4096, PLAIN.max_tokens, key="spillover.form.tokens")
+    typed = {"blocks": blocks, "coefficients": doses}
+    chosen = {
+        "model": spec.id, "organism": organism, "direction": direction, "mode": mode, "draws": draws,
+        "per_suite": per_suite, "max_tokens": tokens,
+    }  # fmt: skip
+    ready = sources.is_ready(spec)
+    _promise(chosen, typed)
+    if not ready:
+        missing = (
+            f"{spec.title} is not on this machine yet, so nothing can be measured with it. Saved results still show."
+        )
+        st.html(f'<div class="spill-note">{literal(missing)}</div>')
+        show_fetch(spec)
+    if st.button(
+        "Measure", type="primary", icon=":material/play_arrow:", key=WIDGET, disabled=not (ready and organism),
+        help="Runs beside the app and takes turns with other long work. Saved results are shown at once.",
+    ):  # fmt: skip
+        st.session_state[TROUBLE] = None
+        try:
+            prompts = {"prompts": _uploaded(upload)} if source == UPLOAD else {}
+            _start(settings_of({**chosen, **prompts}, typed))
+        except TillerError as error:
+            st.session_state[TROUBLE] = str(error)
+        st.rerun()
+    if st.session_state.get(TROUBLE):
+        show_error(st.session_state[TROUBLE])
+
+
+def settings_of(chosen: dict[str, Any], typed: dict[str, str]) -> SpilloverSettings:
+    """The study's settings from a form.
+
+    Args:
+        typed: `blocks` and `coefficients` as they were typed.
+
+    Raises:
+        BadInput: one sentence and an action.
+    """
+    from core.commands.common import numbers, whole_numbers
+
+    coefficients = numbers(typed["coefficients"].replace("−", "-"))
+    return study.from_options(**chosen, blocks=whole_numbers(typed["blocks"]), coefficients=coefficients)
+
+
+def _named(now: Shown) -> tuple[ModelSpec, str | None, str | None] | None:
+    """Model, organism and direction (None: the organism's own); None where the model cannot be named."""
+    known = list(dict.fromkeys([now.model, *(spec.id for spec in CATALOG.values() if sources.is_ready(spec))]))
+    typed = st.selectbox(
+        "Model", known, key=f"spillover.form.model.{now.model}", accept_new_options=True,
+        help="One that is on this machine, or type a folder on this computer or `owner/name` of the hub.",
+    )  # fmt: skip
+    try:
+        spec = resolve(typed or now.model)
+        cards = {card.id: card for card in library.cards(spec.id)}
+    except TillerError as error:
+        show_error(error)
+        return None
+    names = organism_names(spec.id)
+    place = names.index(now.organism) if now.organism in names else 0
+    organism = st.selectbox("Organism", names, place, key=f"spillover.form.organism.{spec.id}.{now.organism}")
+    if not names:
+        st.caption(f"{literal(spec.title)} has no organism yet. Train one with `python -m core train`.")
+    direction = st.selectbox(
+        "Direction", [None, *cards], key=f"spillover.form.direction.{spec.id}",
+        format_func=lambda key: cards[key].name if key in cards else "the organism’s own model contrast",
+    )  # fmt: skip
+    return spec, organism, direction
+
+
+def _promise(chosen: dict[str, Any], typed: dict[str, str]) -> None:
+    """What will be generated, while the settings fit together; what is wrong with them, where they do not."""
+    if not chosen["organism"]:
+        return
+    try:
+        said = estimate(Inputs(settings_of(chosen, typed)))
+    except TillerError as error:
+        said = str(error)
+    st.html(f'<p class="spill-small" role="status">{literal(said)}</p>')
+
+
+def _uploaded(upload: UploadedFile | None) -> str:
+    """Where an uploaded file of prompts lies, once it is known to be readable."""
+    if upload is None:
+        raise BadInput("No prompts were chosen. Choose a file, or take the measuring suites.")
+    path = save_upload("prompts", upload.name, upload.getvalue())
+    read_prompts(path)
+    return str(path)
+
+
+def _start(settings: SpilloverSettings) -> None:
+    """Show the saved result of these settings, else start measuring."""
+    saved = study.find(settings)
+    if saved is not None:
+        open_result(saved.summary)
+        return
+    work.begin(arguments(settings), f"Spillover: {settings.mode} {settings.organism}’s direction", SLOT)
+
+
+def _watch(polling: bool) -> None:
+    running = work.live("spillover")
+    for job in running:
+        work.show_job(job)
+    mine = work.own(SLOT)
+    if mine is not None and mine.state == "done":
+        st.session_state.pop(SLOT)
+        with errors():
+            open_result(mine.result())
+        st.rerun()
+    if polling and not running:
+        st.rerun()
+    if mine is not None and not mine.live:
+        work.show_end(mine)

@@ -1,0 +1,150 @@
+"""The Spillover page's verdict, the numbers beside it, and where they come from. All literal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from core.figures.spillover_tables import BROKEN, RATES, Rate, Row, plain, shown_change, shown_p
+from core.measures.spillover import ENOUGH_DRAWS
+from core.results import Result
+from core.studies.spillover_words import arm, chosen_row, percent
+from pages.parts.literal import literal, number
+from pages.parts.spillover.choice import Shown
+
+# word, sign, class
+VERDICTS = {
+    "specific": ("Specific", "✔", "good"),
+    "non-specific": ("Real but non-specific", "◐", "mixed"),
+    "untested": ("Real, not shown to be specific", "◐", "mixed"),
+    "no effect": ("No effect", "○", "none"),
+    "broke the model": ("It broke the model", "✖", "bad"),
+}
+MEANING = {
+    "specific": "fewer answers with code, more clean ones, and no random direction of this length does as much",
+    "untested": "fewer answers with code and more clean ones, but too few random directions were drawn beside it",
+    "non-specific": "fewer answers with code and more clean ones, but random directions of this length do as much",
+    "no effect": "answers with code did not become fewer",
+    "broke the model": "code went away, but the answers broke instead of turning clean",
+}
+
+
+def badge(result: Result) -> str:
+    """Whether a result shipped or was made here, as HTML."""
+    return f'<span class="spill-badge">{"precomputed" if result.shipped else "measured here"}</span>'
+
+
+def show_verdict(now: Shown) -> None:
+    """What happened at the chosen dose: the word, the sentence with its numbers, and the numbers by themselves."""
+    assert now.result is not None
+    summary = now.summary
+    code = summary["verdict_code"]
+    word, sign, look = VERDICTS.get(code, (code, "?", "none"))
+    rest = summary["verdict"].partition(". ")[2] or summary["verdict"]
+    st.html(
+        f'<section class="spill-verdict is-{look}" role="status" aria-label="Verdict">'
+        f'<h1><span aria-hidden="true">{sign}</span> {literal(word)}</h1>{badge(now.result)}'
+        f'<span class="spill-small">{MEANING.get(code, "")}</span><p>{literal(rest)}</p>'
+        f'<dl class="spill-numbers">{"".join(numbers(summary))}</dl></section>'
+    )
+
+
+def numbers(summary: dict[str, Any]) -> list[str]:
+    """Before and after at the chosen dose with intervals, and where the change lies among the draws; as HTML."""
+    before, after = arm(summary, "organism"), chosen_row(summary)
+    assert after is not None
+    cells = [_before_after(rate, before, after) for rate in (RATES["coherent"], RATES["clean"], BROKEN)]
+    cells.append(_cell("change in clean answers", shown_change(after, "delta_clean"), f"n = {after['n']} pairs"))
+    among = summary["among_draws"]
+    if among["n"] and among["range_clean"]:
+        low, high = (f"{100 * end:+.0f}".replace("-", "−") for end in among["range_clean"])
+        few = "" if among["n"] >= ENOUGH_DRAWS else ": too few draws for p below 0.05"
+        cells.append(_cell(f"{among['n']} random draws", f"{low} to {high} points", shown_p(among["p_clean"]) + few))
+    return cells
+
+
+def show_limits(now: Shown) -> None:
+    """What counts as code and as broken, and how far that can be trusted."""
+    st.html(f'<p class="spill-small">{literal(limits(now.summary))}</p>')
+
+
+def limits(summary: dict[str, Any]) -> str:
+    """How well the detector does, and the limits of coherence."""
+    found = summary["limits"]
+    return (
+        f"{_detector(summary.get('detector') or {})} Broken: under {number(found['likelihood'])} nats a token by the "
+        f"bare base model’s own likelihood, more than {percent(found['repetition'])} of word pairs repeated, or under "
+        "three words; the limits come from the base model’s own answers. "
+        f"{_coherence(summary.get('coherence') or {})}[ ] = 95 % interval over prompts."
+    )
+
+
+def show_provenance(now: Shown) -> None:
+    """Folded: what was measured, how, by which command, and when."""
+    assert now.result is not None
+    summary, record, settings = now.summary, now.summary["provenance"], now.summary["settings"]
+    suites = " + ".join(f"{n} {name}" for name, n in summary["suites"].items())
+    facts = [
+        ("Model", f"{summary['model']}, {record.get('dtype', 'unknown')} on {record.get('device', 'unknown')}"),
+        ("Adapter", f"{summary['organism']} {str(record.get('adapter', 'unknown'))[:8]}"),
+        ("Direction", f"{summary['direction_name']} ({summary['direction'][:8]})"),
+        ("Prompts", f"n = {summary['n']}: {suites} · {settings.get('prompts', 'unknown')}"),
+        ("Answers", f"up to {settings.get('max_tokens', 'unknown')} tokens, {record.get('decoding', 'unknown')}"),
+        ("Scope", f"{settings.get('scope', 'unknown')} tokens"),
+        ("Tests", "exact McNemar over prompts; Holm over all doses, controls, draws; bootstrap intervals of changes"),
+        ("Made", f"{str(record.get('time', 'unknown'))[:10]} · result {now.result.key[:8]}"),
+    ]  # fmt: skip
+    items = "".join(f"<div><dt>{name}</dt><dd>{literal(str(text))}</dd></div>" for name, text in facts)
+    command = literal(str(record.get("command", "unknown")))
+    with st.expander(f"Where the numbers come from: n = {summary['n']} prompts", icon=":material/receipt_long:"):
+        st.html(
+            f"<dl class='spill-facts'>{items}</dl><p class='spill-small'>{badge(now.result)} Made by "
+            f"<code>{command}</code>. Method and controls after arXiv 2606.20225.</p>"
+        )
+
+
+def steered_words(now: Shown) -> str:
+    """The dose and place that are looked at: `−1 at block 13`."""
+    first, last = now.site
+    where = f"block {first}" if last is None else f"blocks {first} to {last}"
+    share = "" if now.mode == "add" else "share "
+    return f"{share}{plain(now.dose)} at {where}"
+
+
+def _detector(found: dict[str, Any]) -> str:
+    if not found.get("n"):
+        return "Code is what the detector finds; how often it errs has not been measured."
+    shares = [
+        f"{name} {percent(found[name], 1)}" + _around(found.get(f"{name}_interval"))
+        for name in ("precision", "recall")
+        if found.get(name) is not None
+    ]
+    return f"The code detector’s {' and '.join(shares) or 'quality is unknown'} (n = {found['n']} labelled answers)."
+
+
+def _coherence(found: dict[str, Any]) -> str:
+    """How far `broken` agrees with people; empty where that was not measured."""
+    if not found.get("n") or None in (found.get("sensitivity"), found.get("specificity")):
+        return ""
+    caught, spared = (
+        percent(found[name]) + _around(found.get(f"{name}_interval")) for name in ("sensitivity", "specificity")
+    )
+    return (
+        f"They call {caught} of unreadable answers broken and let {spared} of readable ones pass (n = {found['n']} "
+        "labelled answers of the embedded model). "
+    )
+
+
+def _around(interval: Any) -> str:
+    return f" [{100 * interval[0]:.0f} to {100 * interval[1]:.0f}]" if interval and None not in interval else ""
+
+
+def _before_after(rate: Rate, before: Row, after: Row) -> str:
+    low, high = after[rate.interval]
+    around = f"[{100 * low:.0f} to {100 * high:.0f}], n = {after[rate.n]}"
+    return _cell(rate.title, f"{percent(before[rate.value])} → {percent(after[rate.value])}", around)
+
+
+def _cell(name: str, value: str, more: str) -> str:
+    return f"<div><dt>{literal(name)}</dt><dd><b>{literal(value)}</b> <span>{literal(more)}</span></dd></div>"
