@@ -305,3 +305,24 @@ def test_leaving_and_coming_back_keeps_the_texts_and_two_browsers_stay_apart(liv
     assert page.evaluate(TEXTS) == texts and "max_tokens=12" in page.url
     assert "coefficient=2" in other.url and other.get_by_label("raw, × v").input_value() == "2.000"
     assert other.locator(".pane .cursor").count() == 0
+
+
+@embedded
+def test_two_browsers_at_once_take_turns_and_see_nothing_of_each_other(live_server, visit):
+    alone = settled(visit(live_server.url + "/Steer?max_tokens=12&coefficient=0"))
+    expected = generate(alone)
+    # one steers hard and long; the other asks meanwhile for no steering at all
+    first = settled(visit(live_server.url + "/Steer?max_tokens=60&coefficient=3"))
+    second = settled(visit(live_server.url + "/Steer?max_tokens=12&coefficient=0"))
+    press(first, "Generate")
+    first.wait_for_function(f"document.querySelector('.cursor') && {TEXTS}.every(t => t.length > 3)", timeout=LONG)
+    press(second, "Generate")
+    wait_for_status(second, "1 job before this one")
+    assert not any(second.evaluate(TEXTS))
+    wait_for_status(first, "Done")
+    wait_for_status(second, "Done")
+    second.wait_for_timeout(500)
+    texts = second.evaluate(TEXTS)
+    assert texts == expected  # no hook and no setting of the first is left
+    assert texts[1] == texts[2] != first.evaluate(TEXTS)[2]
+    assert "coefficient=3" in first.url and "coefficient=0" in second.url

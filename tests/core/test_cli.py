@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core import paths
+from core.commands.common import numbers, whole_numbers
+from core.errors import BadInput
 from tests import sample_model
 
-VERBS = ("models", "fetch", "train", "extract", "separate", "directions", "generate", "assets")
+VERBS = (
+    "models", "fetch", "train", "extract", "separate", "choose", "spillover", "reproduce", "directions", "generate",
+    "export", "import", "assets",
+)  # fmt: skip
 
 
 def run(*words: str, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -285,3 +293,54 @@ def test_separate_of_content_without_a_second_organism_is_one_sentence(tmp_path,
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = [line for line in done.stderr.splitlines() if line.strip()]
     assert line.startswith("Error: ") and "no organism 'secure' (there are: insecure)" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [(None, ()), ("", ()), ("13", (13,)), ("9,13", (9, 13)), ("0-3,2, 7", (0, 1, 2, 3, 7)), ("3-1", ())],
+)
+def test_blocks_are_written_as_numbers_and_ranges(text, found):
+    assert whole_numbers(text) == found
+
+
+@given(st.sets(st.integers(0, 500), max_size=30))
+def test_blocks_come_back_as_they_were_written(blocks):
+    assert whole_numbers(",".join(map(str, blocks))) == tuple(sorted(blocks))
+
+
+@given(st.text(max_size=20))
+def test_any_text_gives_blocks_and_doses_or_one_sentence(text):
+    for read in (whole_numbers, numbers):
+        try:
+            assert all(isinstance(value, int | float) for value in read(text))
+        except BadInput as error:
+            assert str(error).endswith(".")
+
+
+def test_spillover_prints_doses_draws_and_a_verdict_on_prompts_of_ones_own(tmp_path, questions):
+    sample = sample_model.make(tmp_path / "made", writes="\n{a")
+    cache = tmp_path / "cache"
+    shutil.copytree(sample.made, cache)
+    words = ["spillover", "--model", str(sample.folder), "--prompts", str(questions), "--coefficients", "-1,-0.5"]
+    words += ["--dose", "-1", "--draws", "2", "--max-tokens", "4"]
+    done = run(*words, "--json", cache=cache)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    wanted = {
+        "direction",
+        "block",
+        "coefficient",
+        "n",
+        "spillover",
+        "interval",
+        "spillover_coherent",
+        "broken",
+        "delta",
+    }
+    assert all(wanted | {"p_corrected"} <= row.keys() for row in found["doses"])
+    assert len(found["random_draws"]) == 2
+    assert {"precision", "recall", "n"} <= found["detector"].keys()
+    assert found["verdict"] and found["provenance"]["command"].startswith("python -m core spillover")
+    assert str(tmp_path) not in done.stdout.replace(str(sample.folder), "")
+    told = run(*words, cache=cache)
+    assert told.stdout.strip().endswith(found["verdict"])
