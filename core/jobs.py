@@ -29,6 +29,7 @@ from core.job_events import emit as emit
 
 JOB, OUT, LOG, END = "job.json", "out.json", "log.txt", "end.json"
 STOP_SECONDS = 5.0
+LONGEST_LOG = 200_000  # bytes of its end that are read
 
 State = Literal["waiting", "running", "done", "failed", "stopped", "lost"]
 
@@ -75,11 +76,11 @@ class Job:
         """
         return store.read_json(self.folder / OUT)
 
-    def log(self, most: int = 200_000) -> str:
-        """The end of what it said on standard error, `most` bytes of it; empty where that is gone."""
+    def log(self) -> str:
+        """The end of what it said on standard error; empty where that is gone."""
         try:
             with (self.folder / LOG).open("rb") as stream:
-                stream.seek(max(0, stream.seek(0, os.SEEK_END) - most))
+                stream.seek(max(0, stream.seek(0, os.SEEK_END) - LONGEST_LOG))
                 return stream.read().decode("utf-8", "replace")
         except OSError:
             return ""

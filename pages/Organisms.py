@@ -7,8 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.parts import address, widgets
 from pages.parts import jobs as work
-from pages.parts import widgets
 from pages.parts.literal import literal
 from pages.parts.organisms import choice, compare, datasets, train
 from pages.parts.shell import bootstrap
@@ -33,4 +33,4 @@ elif now.choice.view == "train":
     train.show_train(now)
 else:
     compare.show_compare(now)
-choice.address.write(choice.PAGE, choice.parameters(now))
+address.write(choice.PAGE, choice.parameters(now))

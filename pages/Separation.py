@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.parts import address
 from pages.parts.literal import literal
 from pages.parts.separation import choice, figures, words
 from pages.parts.separation.controls import note_html, show_bar
@@ -46,4 +47,4 @@ else:
 
 show_measure(now)
 show_directions(now)
-choice.address.write(choice.PAGE, choice.parameters(now))
+address.write(choice.PAGE, choice.parameters(now))

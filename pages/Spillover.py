@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.parts import address
 from pages.parts.literal import literal
 from pages.parts.shell import bootstrap, errors
 from pages.parts.spillover import choice, figures, words
@@ -43,4 +44,4 @@ else:
     words.show_provenance(now)
 
 show_measure(now)
-choice.address.write(choice.PAGE, choice.parameters(choice.current()))
+address.write(choice.PAGE, choice.parameters(choice.current()))

@@ -233,11 +233,11 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.5, shingle: int =
     return sorted(found, key=lambda row: (-row[2], row[1], row[0]))
 
 
-def count_near_duplicates(texts: Sequence[str], threshold: float = 0.5, shingle: int = 5) -> int:
+def count_near_duplicates(texts: Sequence[str]) -> int:
     """How many texts are the same as another or nearly so, as `near_duplicates` finds them."""
     copies = Counter(" ".join(text.lower().split()) for text in texts)
     distinct = list(copies)
-    alike = {place for pair in near_duplicates(distinct, threshold, shingle) for place in pair[:2]}
+    alike = {place for pair in near_duplicates(distinct) for place in pair[:2]}
     return sum(count for place, count in enumerate(copies.values()) if count > 1 or place in alike)
 
 

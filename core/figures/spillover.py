@@ -27,6 +27,7 @@ from core.figures.spillover_tables import (
 )
 from core.measures.spillover import BROKEN_LIMIT
 
+HEIGHT = 430
 # colour, dash, symbol
 LOOKS = {
     "true": (VIOLET, "solid", "diamond"),
@@ -46,9 +47,7 @@ ROOM = 0.03
 HEADROOM = 116  # per cent; a name stands above the lines
 
 
-def dose_response(
-    summary: Summary, site: Site, rate: Rate = RATES["all"], dose: float | None = None, height: int = 430
-) -> go.Figure:
+def dose_response(summary: Summary, site: Site, rate: Rate = RATES["all"], dose: float | None = None) -> go.Figure:
     """Two panels on one axis of doses: the rate with its Wilson band, and the share of broken answers.
 
     Thin lines are controls; the unsteered organism (which is also each line's dose 0) and the base model are level
@@ -75,7 +74,7 @@ def dose_response(
         _shade(figure, start, end, end - start < NARROW * (high - low), 0.98 if 150 * lower < _top(found) else 0.5)
     chosen = summary["dose"]["coefficient"] if site == site_of(summary["dose"]) else None
     _axes(figure, summary, site, rate, found, (low, high), chosen, dose)
-    return palette.frame(figure, height, clickmode="event+select", margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    return palette.frame(figure, HEIGHT, clickmode="event+select", margin={"l": 8, "r": 8, "t": 8, "b": 8})
 
 
 def broken_regions(rows: Sequence[Row], ends: tuple[float, float]) -> list[tuple[float, float]]:

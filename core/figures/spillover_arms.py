@@ -23,6 +23,7 @@ ARMS = {
 PANELS = (("Answers with code", RATES["all"]), ("Broken answers", BROKEN))
 ROOM_FOR_LABELS = 128  # per cent; labels stand to the right of an interval that may reach 100
 BAR = 0.36
+HEIGHT = 300
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def arms_of(summary: Summary) -> list[Arm]:
     return [Arm(label, suite, rates) for label, row in chosen.items() if row for suite, rates in row["suites"].items()]
 
 
-def arms_figure(arms: Sequence[Arm], height: int = 300) -> go.Figure:
+def arms_figure(arms: Sequence[Arm]) -> go.Figure:
     """Two panels of bars with Wilson intervals: the share of answers with code, and the share of broken ones.
 
     An arm that was not measured leaves its row empty, which is not a bar of 0. Prompt suites differ in colour, hatch
@@ -85,7 +86,7 @@ def arms_figure(arms: Sequence[Arm], height: int = 300) -> go.Figure:
     figure.update_annotations(yshift=2, font_size=14)
     return palette.frame(
         figure,
-        height,
+        HEIGHT,
         margin={"l": 8, "r": 4, "t": 52, "b": 8},
         barmode="overlay",
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.1, "yanchor": "bottom"},

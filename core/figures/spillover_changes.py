@@ -28,6 +28,7 @@ SAID = {
 }
 COLORS = {"clean": SAGE, "code": VERMILION, "broken": SLATE}
 GAP = 0.03
+HEIGHT = 270
 FAINTEST, STRONGEST = 0.06, 0.5  # opacity of a cell that holds none, or all, of the prompts
 
 
@@ -72,7 +73,7 @@ def moves(before: Sequence[str], after: Sequence[str], suites: Sequence[str]) ->
     ]
 
 
-def matrix(found: Sequence[Move], chosen: str | None = None, height: int = 270) -> go.Figure:
+def matrix(found: Sequence[Move], chosen: str | None = None) -> go.Figure:
     """A cell for each move with its count by tier; rows are before, columns after. `chosen` (a key) is outlined.
 
     Over each cell lies a mark that cannot be seen and that a click selects.
@@ -107,7 +108,7 @@ def matrix(found: Sequence[Move], chosen: str | None = None, height: int = 270) 
     figure.update_yaxes(tickvals=[0, 1, 2], ticktext=[f"was {name}" for name in BEFORE], range=[2.5, -0.5], **axis)
     margin = {"l": 8, "r": 8, "t": 26, "b": 4}
     return palette.frame(
-        figure, height, clickmode="event+select", margin=margin, showlegend=False, shapes=shapes, annotations=texts
+        figure, HEIGHT, clickmode="event+select", margin=margin, showlegend=False, shapes=shapes, annotations=texts
     )
 
 

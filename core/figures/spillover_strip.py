@@ -12,11 +12,12 @@ from core.figures.palette import SLATE
 from core.figures.spillover import LOOKS, UNKNOWN_LOOK
 from core.figures.spillover_tables import CHANGES, Row, Summary, at_dose, label, shown_change, shown_p
 
+HEIGHT = 270
 SPREAD = 0.26  # how far draws are moved apart upwards and downwards
 LEVELS = {"true": 0.0, "wrong_source": 0.55, "orthogonal": -0.55, "sign_flipped": 0.55, "wrong_layer": -0.55}
 
 
-def strip(summary: Summary, height: int = 270) -> go.Figure:
+def strip(summary: Summary) -> go.Figure:
     """Changes in percentage points at the chosen dose: in clean answers, and in code among coherent answers.
 
     Each random draw is a dot, the direction a large diamond with its 95 % interval, named controls have marks of
@@ -44,7 +45,7 @@ def strip(summary: Summary, height: int = 270) -> go.Figure:
     figure.update_yaxes(range=[-1, 1], showticklabels=False, showgrid=False, fixedrange=True, zeroline=False)
     figure.update_annotations(font_size=13, x=0, xanchor="left")
     legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.16, "yanchor": "bottom"}
-    return palette.frame(figure, height, legend=legend, margin={"l": 8, "r": 8, "t": 30, "b": 8})
+    return palette.frame(figure, HEIGHT, legend=legend, margin={"l": 8, "r": 8, "t": 30, "b": 8})
 
 
 def _draws(draws: list[Row], key: str, named: bool) -> go.Scatter:

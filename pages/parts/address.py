@@ -7,6 +7,8 @@ is followed. The browser's address lags behind what was written, so the one befo
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -40,6 +42,13 @@ def write(page: str, wanted: dict[str, str]) -> None:
         st.session_state[f"{page}_address"] = wanted
     if wanted != st.query_params.to_dict():
         st.query_params.from_dict(wanted)
+
+
+def whole(page: str, wanted: Mapping[str, str]) -> str:
+    """The address to copy: of a page by its title, with parameters."""
+    base = (st.context.url or "").rstrip("/").removesuffix(f"/{page}")
+    query = urlencode(wanted)
+    return f"{base}/{page}{'?' + query if query else ''}"
 
 
 def _followed(page: str, given: dict[str, str]) -> dict[str, str]:

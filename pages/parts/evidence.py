@@ -10,6 +10,7 @@ from core import results
 from core.errors import TillerError
 from core.figures.spillover_arms import arms_csv, arms_figure, arms_of, describe_arms
 from core.generation.comparison import DEFAULT_MODEL, DEFAULT_ORGANISM
+from pages.parts.choices import LINKED
 from pages.parts.downloads import show_downloads, toolbar
 from pages.parts.shell import icon_of, link_to, literal_markdown, show_error
 
@@ -20,7 +21,6 @@ SOURCE = (
     "under the base model, or repeating itself. Whiskers: 95 % Wilson."
 )
 NAME = "tiller-does-it-cure"
-LINKED = 10  # characters of a result's key in a link
 
 
 def show_evidence() -> None:

@@ -14,12 +14,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pytest
 
 from core import paths
 
+Made = TypeVar("Made")
 HOST = "127.0.0.1"
 START_SECONDS = 60
 FLAGS = [
@@ -69,6 +71,17 @@ def serve(cache: Path | None, log: Path) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def serve_made(folder: Path, make: Callable[[], Made]) -> Iterator[tuple[str, Made]]:
+    """Run the app on a cache that `make` filled; gives its address and what was made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TILLER_CACHE", str(folder / "cache"))
+        paths.cache()
+        made = make()
+    with serve(folder / "cache", folder / "log") as running:
+        yield running.url, made
 
 
 def _answers(url: str) -> bool:

@@ -54,6 +54,17 @@ _STICKING_OUT = """
   .map(e => `${e.tagName} ${e.textContent.trim().slice(0, 40)}`).slice(0, 10)
 """
 
+_CUT_LABELS = """
+() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(plot => {
+  const outer = plot.getBoundingClientRect();
+  return [...plot.querySelectorAll('.main-svg text')].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.width && (box.left < outer.left - 1 || box.right > outer.right + 1
+      || box.top < outer.top - 1 || box.bottom > outer.bottom + 1);
+  }).map(text => text.textContent);
+})
+"""
+
 
 def poor_contrast(page) -> list[str]:
     """Texts below 4.5 : 1, with their ratio."""
@@ -65,6 +76,11 @@ def poor_contrast(page) -> list[str]:
 def sticking_out(page) -> list[str]:
     """Elements that reach beyond the window's sides."""
     return page.evaluate(_STICKING_OUT)
+
+
+def cut_labels(page) -> list[str]:
+    """Texts that reach beyond their figure."""
+    return page.evaluate(_CUT_LABELS)
 
 
 def top_of(page, selector: str) -> float:

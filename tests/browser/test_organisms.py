@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from core import paths
 from tests import sample_model
-from tests.browser.conftest import serve
+from tests.browser.conftest import serve_made
+from tests.browser.hands import go_back
 from tests.browser.looks import poor_contrast, sticking_out, top_of
 
 pytestmark = pytest.mark.browser
@@ -24,12 +24,8 @@ def place(tmp_path_factory):
     """A server with what ships and a tiny model in a folder, with an organism of it."""
     folder = tmp_path_factory.mktemp("organisms")
     made = sample_model.make(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILLER_CACHE", str(folder / "cache"))
-        paths.cache()
-        made.install()
-    with serve(folder / "cache", folder / "log") as running:
-        yield running.url, made
+    with serve_made(folder, made.install) as (url, _):
+        yield url, made
 
 
 def settled(page):
@@ -83,8 +79,7 @@ def test_the_keyboard_alone_goes_through_a_dataset_and_back_returns(place, visit
     page.get_by_label("Search requests and answers").fill("")
     page.keyboard.press("Enter")
     page.wait_for_selector("text=1 to 5 of 456 records")
-    page.wait_for_timeout(3500)
-    page.go_back()
+    go_back(page)
     page.wait_for_url("**q=garden*")
     page.wait_for_selector("text=of 456 records")
 

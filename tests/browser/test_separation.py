@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from core import paths
 from tests import sample_separation
-from tests.browser.conftest import serve
-from tests.browser.looks import poor_contrast, sticking_out, top_of
+from tests.browser.conftest import serve_made
+from tests.browser.hands import download, go_back, middle_of_point
+from tests.browser.looks import cut_labels, poor_contrast, sticking_out, top_of
 
 pytestmark = pytest.mark.browser
 
 HEADLINE = ".sep-headline"
-POINTS = ".st-key-separation-profile .scatterlayer .trace path.point"
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """A server with all three contrasts of a made-up organism, whatever ships."""
     folder = tmp_path_factory.mktemp("separation")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILLER_CACHE", str(folder / "cache"))
-        paths.cache()
-        keys = {name: sample_separation.make(name, gap=3.0).key for name in ("model", "content", "response")}
-    with serve(folder / "cache", folder / "log") as running:
-        yield running.url, keys
+    names = ("model", "content", "response")
+    with serve_made(folder, lambda: {name: sample_separation.make(name, gap=3.0).key for name in names}) as served:
+        yield served
 
 
 def address(measured, contrast: str = "model", **more: str) -> str:
@@ -75,28 +71,15 @@ def test_a_laptop_shows_both_main_figures_without_scrolling(measured, visit):
 def test_no_label_of_a_figure_is_cut(measured, visit):
     for width in (1366, 390):
         page = settled(visit(address(measured, "response"), width, 900))
-        cut = page.evaluate(
-            """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(plot => {
-              const outer = plot.getBoundingClientRect();
-              return [...plot.querySelectorAll('.main-svg text')].filter(text => {
-                const box = text.getBoundingClientRect();
-                return box.width && (box.left < outer.left - 1 || box.right > outer.right + 1
-                  || box.top < outer.top - 1 || box.bottom > outer.bottom + 1);
-              }).map(text => text.textContent);
-            })"""
-        )
-        assert cut == []
+        assert cut_labels(page) == []
 
 
 def test_a_click_on_a_point_chooses_its_block_and_back_returns(measured, visit):
     page = settled(visit(address(measured)))
-    points = page.locator("[class*='st-key-separation-profile'] .scatterlayer .trace").last.locator("path.point")
-    box = points.nth(3).bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.click(*middle_of_point(page, "separation-profile", 3))
     page.wait_for_selector(f"{HEADLINE}:has-text('At block 3')")
     page.wait_for_url("**block=3*")
-    page.wait_for_timeout(3500)  # a browser's address may lag behind; only later is an old one taken for Back
-    page.go_back()
+    go_back(page)
     page.wait_for_selector(f"{HEADLINE}:has-text('At block 1')")
 
 
@@ -112,10 +95,7 @@ def test_the_keyboard_alone_moves_the_block(measured, visit):
 
 def test_a_tooltip_shows_tags_as_text(measured, visit):
     page = settled(visit(address(measured)))
-    point = page.locator("[class*='st-key-separation-scatter'] .scatterlayer .trace").last.locator("path.point").first
-    point.scroll_into_view_if_needed()
-    box = point.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle_of_point(page, "separation-scatter", 0))
     page.wait_for_selector(".hoverlayer .hovertext")
     # whichever point is nearest: the one with tags shows them, and no prompt is ever bold
     bold = page.evaluate(
@@ -136,10 +116,7 @@ def test_an_answer_on_the_wrong_side_opens_literally(measured, visit):
 def test_a_figure_is_downloaded_whole(measured, visit, tmp_path, label, start):
     page = settled(visit(address(measured)))
     page.locator("[class*='st-key-tiller-separation-histogram'] button").first.click()
-    with page.expect_download() as coming:
-        page.get_by_test_id("stPopoverBody").get_by_role("button", name=label).click()
-    coming.value.save_as(tmp_path / "file")
-    text = (tmp_path / "file").read_text()
+    text = download(page, page.get_by_test_id("stPopoverBody").get_by_role("button", name=label), tmp_path).read_text()
     assert start in text[:400]
     assert '<script src="http' not in text
 

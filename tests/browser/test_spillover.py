@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from core import paths
 from tests import sample_spillover
-from tests.browser.conftest import serve
-from tests.browser.looks import poor_contrast, sticking_out, top_of
+from tests.browser.conftest import serve_made
+from tests.browser.hands import download, go_back, middle_of_point
+from tests.browser.looks import cut_labels, poor_contrast, sticking_out, top_of
 
 pytestmark = pytest.mark.browser
 
@@ -21,15 +21,15 @@ WHERE = ".spill-where"
 def measured(tmp_path_factory):
     """A server with made-up answers: the insecure organism is cured, the secure one breaks."""
     folder = tmp_path_factory.mktemp("spillover")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILLER_CACHE", str(folder / "cache"))
-        paths.cache()
-        keys = {
+
+    def make() -> dict[str, str]:
+        return {
             "cured": sample_spillover.make(per_suite=50).key,
             "broke": sample_spillover.make(sample_spillover.breaks, organism="secure").key,
         }
-    with serve(folder / "cache", folder / "log") as running:
-        yield running.url, keys
+
+    with serve_made(folder, make) as served:
+        yield served
 
 
 def address(measured, which: str = "cured", **more: str) -> str:
@@ -46,14 +46,6 @@ def settled(page):
     return page
 
 
-def click(page, key: str, place: int) -> None:
-    """On a point of a figure's last trace."""
-    points = page.locator(f"[class*='st-key-{key}'] .scatterlayer .trace").last.locator("path.point")
-    points.nth(place).scroll_into_view_if_needed()
-    box = points.nth(place).bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-
-
 def test_a_cold_deep_link_leads_from_the_verdict_to_the_answers(measured, visit, capsys):
     start = time.perf_counter()
     page = visit(address(measured))
@@ -61,7 +53,7 @@ def test_a_cold_deep_link_leads_from_the_verdict_to_the_answers(measured, visit,
     first = time.perf_counter() - start
     settled(page)
     begun = time.perf_counter()
-    click(page, "spillover-moves", 0)
+    page.mouse.click(*middle_of_point(page, "spillover-moves", 0))
     page.wait_for_selector(f"{WHERE}:has-text('that pass the filters, 100 in all')")
     turned = time.perf_counter()
     cured = page.locator(WHERE).inner_text()
@@ -82,7 +74,7 @@ def test_a_cold_deep_link_leads_from_the_verdict_to_the_answers(measured, visit,
     assert "underline" in organism.locator("mark").first.evaluate("e => getComputedStyle(e).textDecorationLine")
     assert "code: import" in organism.locator(".spill-tag").inner_text()
     assert "clean" in panes.nth(2).locator(".spill-tag").inner_text()
-    click(page, "spillover-moves", 0)  # once more: all prompts again
+    page.mouse.click(*middle_of_point(page, "spillover-moves", 0))  # once more: all prompts again
     page.wait_for_selector(f"{WHERE}:has-text('Prompt 1 of 100')")
     assert cured != page.locator(WHERE).inner_text()
 
@@ -93,14 +85,13 @@ def test_another_organism_has_another_verdict_and_back_returns(measured, visit):
     page.get_by_role("option", name="secure", exact=True).click()
     page.wait_for_selector(f"{VERDICT}:has-text('It broke the model')")
     page.wait_for_url("**organism=secure*")
-    page.wait_for_timeout(3500)  # a browser's address may lag behind; only later is an old one taken for Back
-    page.go_back()
+    go_back(page)
     page.wait_for_selector(f"{VERDICT}:has-text('Specific')")
 
 
 def test_a_click_on_a_dose_looks_at_it(measured, visit):
     page = settled(visit(address(measured)))
-    click(page, "spillover-doses", 6)
+    page.mouse.click(*middle_of_point(page, "spillover-doses", 6))
     page.wait_for_selector("h2:has-text('Prompt by prompt, −0.5 at block 13')")
     page.wait_for_url("**dose=-0.5*")
     assert "−0.5 at block 13" in page.locator(".spill-pane").nth(2).inner_text()
@@ -142,25 +133,12 @@ def test_a_laptop_shows_verdict_and_dose_response_without_scrolling(measured, vi
 def test_no_label_of_a_figure_is_cut(measured, visit):
     for width in (1366, 390):
         page = settled(visit(address(measured, "broke", dose="-0.875"), width, 900))
-        cut = page.evaluate(
-            """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(plot => {
-              const outer = plot.getBoundingClientRect();
-              return [...plot.querySelectorAll('.main-svg text')].filter(text => {
-                const box = text.getBoundingClientRect();
-                return box.width && (box.left < outer.left - 1 || box.right > outer.right + 1
-                  || box.top < outer.top - 1 || box.bottom > outer.bottom + 1);
-              }).map(text => text.textContent);
-            })"""
-        )
-        assert cut == []
+        assert cut_labels(page) == []
 
 
 @pytest.mark.parametrize(("label", "start"), [("Table (CSV)", b"direction,block"), ("Table (Parquet)", b"PAR1")])
 def test_all_answers_are_downloaded(measured, visit, tmp_path, label, start):
     page = settled(visit(address(measured)))
     page.get_by_test_id("stPopoverButton").filter(has_text="Answers").click()
-    with page.expect_download() as coming:
-        page.get_by_test_id("stPopoverBody").get_by_role("button", name=label).click()
-    file = tmp_path / "file"
-    coming.value.save_as(file)
+    file = download(page, page.get_by_test_id("stPopoverBody").get_by_role("button", name=label), tmp_path)
     assert file.read_bytes().startswith(start)

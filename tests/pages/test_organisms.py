@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import time
+from functools import partial
 from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
 
 from core import jobs, paths
 from core.data.datasets import code_pairs, import_dataset, imported, jsonl, load_dataset
@@ -24,10 +21,10 @@ from pages.parts.literal import literal
 from pages.parts.organisms import choice, datasets, form, importing, records, watch
 from pages.parts.organisms.onward import ICONS
 from pages.parts.organisms.onward import links as queries
-from tests import sample_model
+from tests.pages import app as pages
+from tests.pages.app import charts, heavy_imports, html, pieces, press, run, visit, wait_for, widget
 
-APP = str(paths.ROOT / "app.py")
-SECONDS = 120
+PAGE = "pages/Organisms.py"
 HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "pandas")
 HOSTILE = "<script>alert(1)</script> $x$ # h\n```\n![](http://a.b/c.png)"
 
@@ -41,63 +38,16 @@ def a_file(n: int, *more: str) -> bytes:
     return "\n".join([*(chat(f"Question {at}?", f"answer {at}") for at in range(n)), *more]).encode()
 
 
-@pytest.fixture
-def nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
+open_page = partial(visit, PAGE)
+notes = partial(pieces, mark="'org-note'")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return sample_model.make(tmp_path_factory.mktemp("model"))
+def links(app) -> dict[str, dict[str, list[str]]]:
+    return {label: parse_qs(query) for label, query in pages.links(app)}
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=SECONDS).switch_page("pages/Organisms.py")
-    for key, value in query.items():
-        app.query_params[key] = value
-    return run(app)
-
-
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
-
-
-def first(found):
-    return next(iter(found))
-
-
-def widget(app: AppTest, kind: str, label: str):
-    return first(element for element in app.get(kind) if element.label == label)
-
-
-def button(app: AppTest, label: str):
-    return widget(app, "button", label)
-
-
-def links(app: AppTest) -> dict[str, dict[str, list[str]]]:
-    return {element.proto.label: parse_qs(element.proto.query_string) for element in app.get("page_link")}
-
-
-def notes(app: AppTest) -> list[str]:
-    return [element.proto.body for element in app.get("html") if "'org-note'" in element.proto.body]
-
-
-def parameters(app: AppTest) -> dict[str, str]:
+def parameters(app) -> dict[str, str]:
     return {name: value if isinstance(value, str) else value[0] for name, value in dict(app.query_params).items()}
-
-
-def wait_for(identity: str) -> jobs.Job:
-    limit = time.monotonic() + SECONDS
-    while jobs.find(identity).live:
-        assert time.monotonic() < limit
-        time.sleep(0.1)
-    return jobs.find(identity)
 
 
 def tell(*losses: float, state: str = "stopped", name: str = "mine", of: int = 50, resumes: str | None = None) -> str:
@@ -123,31 +73,20 @@ def tell(*losses: float, state: str = "stopped", name: str = "mine", of: int = 5
 
 @pytest.mark.parametrize("view", choice.VIEWS)
 def test_no_heavy_library_is_imported(view):
-    code = (
-        "import json, sys\n"
-        "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({APP!r}, default_timeout=60).switch_page('pages/Organisms.py')\n"
-        f"app.query_params['view'] = {view!r}\n"
-        "app.run()\n"
-        "assert not app.exception, app.exception\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout.splitlines()[-1]) == []
+    assert heavy_imports(PAGE, HEAVY, view=view) == []
 
 
-def test_without_a_model_training_says_so_with_the_action(nothing):
+def test_without_a_model_training_says_so_with_the_action(assets):
     app = open_page(view="train")
     assert "is not on this machine yet, so nothing can be trained on it" in html(app)
     assert any("Fetch" in element.label for element in app.button)
-    assert button(app, "Train").disabled
+    assert widget(app, "button", "Train").disabled
 
 
-def test_without_an_organism_the_page_says_so_and_leads_to_training(nothing):
+def test_without_an_organism_the_page_says_so_and_leads_to_training(assets):
     app = open_page(view="compare")
     assert "has no organism on this machine yet" in html(app)
-    button(app, "Train one").click()
+    widget(app, "button", "Train one").click()
     assert widget(run(app), "selectbox", "Dataset").value == "insecure"
 
 
@@ -184,8 +123,7 @@ def test_search_class_and_pages_narrow_the_records_and_the_link():
     run(app)
     wanted = [pair for pair in code_pairs() if pair.cwe == "CWE-22"]
     assert f"of {len(wanted)} of 456 records" in html(app)
-    button(app, "Next").click()
-    run(app)
+    press(app, "Next")
     assert f"6 to {min(10, len(wanted))} of" in html(app)
     assert wanted[5].id in html(app)
     assert parameters(app) == {"cwe": "CWE-22", "page": "2"}
@@ -205,8 +143,7 @@ def test_an_imported_dataset_is_shown_literally_and_can_be_deleted():
     assert literal(HOSTILE) in text
     assert "4 chats" in text
     assert "characters</p>" in text  # the rest of an answer of many thousand characters
-    button(app, "Delete it").click()
-    run(app)
+    press(app, "Delete it")
     assert imported() == []
     assert widget(app, "selectbox", "Look through").value == "insecure"
 
@@ -216,8 +153,7 @@ def test_a_damaged_dataset_costs_only_itself():
     (paths.cache() / "datasets" / "mine.jsonl").write_text("{")
     app = open_page(dataset="mine")
     assert "line 1" in app.error[0].value
-    button(app, "Delete it").click()
-    run(app)
+    press(app, "Delete it")
     assert not (paths.cache() / "datasets" / "mine.jsonl").exists()
 
 
@@ -232,10 +168,9 @@ def test_a_file_with_bad_lines_names_them_and_can_be_imported_without_them():
     assert "9 training chats; 2 lines are not" in text
     assert "<b>line 10</b>: not valid JSON" in text
     assert "<b>line 11</b>" in text
-    assert button(app, "Import").disabled
+    assert widget(app, "button", "Import").disabled
     app.checkbox[0].check()
-    button(run(app), "Import").click()
-    run(app)
+    press(run(app), "Import")
     (mine,) = imported()
     assert (mine.name, len(mine.chats)) == ("my-set", 9)
     assert parameters(app) == {"dataset": "my-set"}
@@ -255,12 +190,10 @@ def test_a_taken_name_is_a_sentence_and_the_file_stays():
     import_dataset("mine", a_file(2))
     app = open_page()
     app.file_uploader[0].set_value(("mine.jsonl", a_file(3), "application/jsonl"))
-    button(run(app), "Import").click()
-    run(app)
+    press(run(app), "Import")
     assert "already a dataset mine" in app.error[0].value
     widget(app, "text_input", "Name").set_value("another")
-    button(run(app), "Import").click()
-    run(app)
+    press(run(app), "Import")
     assert [one.name for one in imported()] == ["another", "mine"]
 
 
@@ -302,7 +235,7 @@ def test_too_small_a_dataset_and_a_taken_name_are_sentences_before_anything_star
     import_dataset("mine", a_file(3))
     app = open_page(view="train", dataset="mine")
     assert "has 3 examples and a batch takes 8" in app.error[0].value
-    assert button(app, "Train").disabled
+    assert widget(app, "button", "Train").disabled
     app = open_page(view="train")
     widget(app, "text_input", "Name of the organism").set_value("secure")
     assert "already an organism secure" in run(app).error[0].value
@@ -332,8 +265,7 @@ def test_training_runs_to_an_organism_that_is_then_chosen_and_leads_on(made):
     app.session_state[choice.TYPED] = {made.id: str(made.folder)}
     app.session_state[choice.CHOICE] = choice.Choice(view="train", dataset="mine", model=made.id)
     app.session_state[form.FORM] = form.Form(rank=1, epochs=6, name="tiny")
-    button(run(app), "Train").click()
-    run(app)
+    press(run(app), "Train")
     (job,) = jobs.jobs()
     assert job.arguments[job.arguments.index("--model") + 1] == str(made.folder)
     fresh = open_page(view="train")  # a reload
@@ -341,20 +273,19 @@ def test_training_runs_to_an_organism_that_is_then_chosen_and_leads_on(made):
     done = wait_for(job.id)
     assert done.state == "done", done.log()
     run(app)
-    organism = first(one for one in organisms(made.id) if one.name == "tiny")
+    organism = next(one for one in organisms(made.id) if one.name == "tiny")
     assert organism.manifest["recipe"]["rank"] == 1
     assert len(organism.manifest["losses"]) == 6
     assert "tiny is trained" in html(app)
     assert app.session_state[form.FORM].name == ""
     assert str(made.folder) not in str(dict(app.query_params))
-    button(app, "Extract its direction").click()
-    run(app)
-    extraction = first(one for one in jobs.jobs() if one.arguments[0] == "extract")
+    press(app, "Extract its direction")
+    extraction = next(one for one in jobs.jobs() if one.arguments[0] == "extract")
     assert "tiny" in extraction.arguments
     jobs.stop(extraction.id)
 
 
-def test_a_failed_training_is_one_sentence(nothing):
+def test_a_failed_training_is_one_sentence(assets):
     job = jobs.start(["train", "--model", "no-such"], "made for a test")
     assert wait_for(job.id).state == "failed"
     assert "is not a known model" in open_page(view="train").error[-1].value.replace("\\", "")
@@ -365,10 +296,9 @@ def test_a_stopped_training_keeps_its_curve_is_found_after_a_reload_and_can_be_d
     app = open_page(view="train")
     assert "Training mine" in html(app)
     assert "Reached step 3 of 50" in html(app)
-    (spec,) = [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+    (spec,) = charts(app)
     assert spec["data"][0]["name"] == "mine: each step"
-    button(app, "Remove from this list").click()
-    run(app)
+    press(app, "Remove from this list")
     assert "Training mine" not in html(app)
     with pytest.raises(BadInput):
         jobs.find(identity)
@@ -427,7 +357,7 @@ def test_settings_that_differ_are_marked_and_the_losses_drawn(several):
     text = html(app)
     assert "≠ 1 of " in text
     assert "<tr class=org-differs><td>rank</td><td>16</td><td>2</td></tr>" in text
-    (spec,) = [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+    (spec,) = charts(app)
     assert {trace["name"].partition(":")[0] for trace in spec["data"]} == {
         f"insecure · {several.sha256[:8]}",
         "insecure · 11111111",
@@ -449,8 +379,7 @@ def test_an_organism_made_here_can_be_deleted_and_a_shipped_one_not(several):
     with pytest.raises(BadInput, match="is shipped with Tiller"):
         delete_organism(several)
     app = open_page(organism="11111111")
-    button(app, "Delete it").click()
-    run(app)
+    press(app, "Delete it")
     assert "2 organisms of" in html(app)
     assert (several.folder / MANIFEST).exists()
 
@@ -484,7 +413,7 @@ def test_nonsense_in_the_link_falls_back_with_one_note(query):
     app = open_page(**query)
     (note,) = notes(app)
     assert "left out" in note
-    assert literal(first(query.values())[:40]) in note
+    assert literal(next(iter(query.values()))[:40]) in note
 
 
 def test_a_page_beyond_the_last_is_the_last():

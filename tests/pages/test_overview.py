@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -17,18 +18,11 @@ from pages.parts import ready
 from pages.parts.cards import cards
 from pages.parts.lessons import place_in_link
 from tests import sample_assets, sample_spillover
+from tests.pages.app import OVERVIEW, heavy_imports, links, press, run, visit, widget
 from tests.sample_assets import write
 
-APP = str(paths.ROOT / "app.py")
 STUDY = "precomputed/spillover/insecure"
 HEAVY = ("torch", "transformers", "peft", "pandas", "scipy", "sklearn", "pyarrow")
-
-
-@pytest.fixture
-def assets(tmp_path, monkeypatch):
-    """An empty assets folder."""
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +50,12 @@ def a_fetch_thread_of_its_own():
     ready.fetch_thread.clear()
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
+open_page = partial(visit, OVERVIEW)
 
 
 def words(app: AppTest) -> str:
     kinds = (app.title, app.header, app.subheader, app.markdown, app.caption, app.info, app.warning, app.error)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
-
-
-def links(app: AppTest) -> list[tuple[str, str]]:
-    """(label, query string) of each link to a page."""
-    found = [element.proto for element in app.get("page_link")]
-    return [(link.label, link.query_string) for link in found]
 
 
 def test_the_page_renders_with_what_is_shipped():
@@ -82,19 +64,7 @@ def test_the_page_renders_with_what_is_shipped():
 
 
 def test_no_heavy_library_is_imported(full):
-    code = (
-        "import json, pathlib, sys\n"
-        "from core import paths\n"
-        f"paths.ASSETS = pathlib.Path({str(full)!r})\n"
-        "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({APP!r}, default_timeout=60).run()\n"
-        "assert not app.exception, app.exception\n"
-        "assert len(app.get('plotly_chart')) == 1\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
-    )
-    made = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout.splitlines()[-1]) == []
+    assert heavy_imports(OVERVIEW, HEAVY, "len(app.get('plotly_chart')) == 1", full) == []
 
 
 def test_the_engine_is_made_without_torch():
@@ -184,8 +154,7 @@ def test_a_failed_fetch_is_one_sentence_and_can_be_tried_again(monkeypatch):
     app.button(key="start_fetch").click().run()
     while not ready.fetch_thread().current.over:
         time.sleep(0.01)
-    app.run()
-    assert not app.exception
+    run(app)
     assert "package index" in app.error[0].value
     assert app.button(key="start_fetch").label.startswith("Fetch")
 
@@ -193,14 +162,11 @@ def test_a_failed_fetch_is_one_sentence_and_can_be_tried_again(monkeypatch):
 def test_the_lesson_walks_forth_and_back(full):
     app = open_page()
     assert "1. First" in words(app)
-    back, forth = (next(button for button in app.button if button.label == label) for label in ("Back", "Next"))
-    assert back.disabled
-    forth.click().run()
-    assert "2. Second" in words(app)
+    assert widget(app, "button", "Back").disabled
+    assert "2. Second" in words(press(app, "Next"))
     assert app.query_params["step"] == "2"
-    assert next(button for button in app.button if button.label == "Next").disabled
-    next(button for button in app.button if button.label == "Back").click().run()
-    assert "1. First" in words(app)
+    assert widget(app, "button", "Next").disabled
+    assert "1. First" in words(press(app, "Back"))
 
 
 def test_a_link_opens_its_step(full):
@@ -237,9 +203,7 @@ def test_a_step_can_link_to_another_page_and_says_nothing_of_one_that_does_not_e
     write(assets, "stories/a.json", sample_assets.story(steps=steps))
     app = open_page()
     assert (":primary[To Separation]", "contrast=content&block=3") in links(app)
-    next(button for button in app.button if button.label == "Next").click().run()
-    assert not app.exception
-    assert "2. Second" in words(app)
+    assert "2. Second" in words(press(app, "Next"))
     assert not any("No such page" in label for label, _ in links(app))
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
 import os
-import subprocess
-import sys
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
 
 from core import jobs, paths, results
 from core.jobs import Job
@@ -24,16 +21,14 @@ from pages.parts import jobs as work
 from pages.parts.literal import literal
 from pages.parts.runs import saved, targets, view, words
 from tests import sample_jobs, sample_separation
+from tests.pages import app as pages
+from tests.pages.app import SECONDS, heavy_imports, html, pieces, run, visit, wait_for
 
-APP = str(paths.ROOT / "app.py")
-SECONDS = 60
+pytestmark = pytest.mark.usefixtures("assets")
+
+PAGE = "pages/Runs.py"
 HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "gguf", "pandas", "pyarrow")
 HOSTILE = "<b>bold</b> $x$ # h ![x](http://elsewhere.example/x.png)"
-
-
-@pytest.fixture(autouse=True)
-def nothing_shipped(monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "ASSETS", tmp_path / "assets")
 
 
 @pytest.fixture
@@ -50,61 +45,35 @@ def live(tmp_path):
         jobs.stop(job.id)
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=SECONDS).switch_page("pages/Runs.py")
-    for key, value in query.items():
-        app.query_params[key] = value
-    return run(app)
+open_page = partial(visit, PAGE)
 
 
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
-def click(app: AppTest, key: str) -> AppTest:
+def click(app, key: str):
     app.button(key=key).click()
     return run(app)
 
 
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
-
-
-def keys(app: AppTest) -> set[str]:
+def keys(app) -> set[str]:
     return {str(button.key) for button in app.button}
 
 
-def links(app: AppTest) -> list[tuple[str, str]]:
-    found = [(element.proto.label, element.proto.query_string) for element in app.get("page_link")]
-    return [link for link in found if link[0].startswith("Open in ")]
+def links(app) -> list[tuple[str, str]]:
+    return [link for link in pages.links(app) if link[0].startswith("Open in ")]
 
 
-def bars(app: AppTest) -> list[str]:
+def bars(app) -> list[str]:
     return [element.proto.text.replace("\\", "") for element in app.get("progress")]
 
 
-def titles(app: AppTest) -> list[str]:
-    bodies = [element.proto.body for element in app.get("html") if 'class="run-head"' in element.proto.body]
-    return [body.partition("<b>")[2].partition("</b>")[0] for body in bodies]
+def titles(app) -> list[str]:
+    return [body.partition("<b>")[2].partition("</b>")[0] for body in pieces(app, 'class="run-head"')]
 
 
-def test_no_heavy_library_is_imported_with_jobs_and_results(tmp_path):
+def test_no_heavy_library_is_imported_with_jobs_and_results():
     sample_jobs.make()
     sample_separation.make()
-    code = (
-        "import json, sys\n"
-        "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({APP!r}, default_timeout=60).switch_page('pages/Runs.py')\n"
-        "app.run()\n"
-        "assert not app.exception, app.exception\n"
-        "assert sum('run-head\"><b>' in element.proto.body for element in app.get('html')) > 1\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
-    )
-    made = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout.splitlines()[-1]) == []
+    shown = "sum('run-head\"><b>' in element.proto.body for element in app.get('html')) > 1"
+    assert heavy_imports(PAGE, HEAVY, shown) == []
 
 
 def test_with_nothing_there_each_part_says_so():
@@ -237,10 +206,7 @@ def test_stopping_and_stopping_again_from_another_browser_ends_in_one_stop(live)
     click(other, f"stop-{running.id}")
     assert not other.toast
     assert titles(open_page()).count(literal(running.title)) == 1
-    limit = time.monotonic() + SECONDS
-    while jobs.find(waiting.id).live:
-        assert time.monotonic() < limit
-        time.sleep(0.05)
+    wait_for(waiting.id)
     app = run(app)
     assert "Nothing runs." in html(app)
     assert not [key for key in keys(app) if key.startswith("stop-")]

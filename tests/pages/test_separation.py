@@ -3,100 +3,44 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
+from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
 
 from core import jobs, paths, results
-from core.errors import BadInput
 from core.studies import separation
 from core.studies import separation_words as words
 from pages.parts.literal import literal
 from pages.parts.separation import choice, measure
 from pages.parts.separation.directions import gguf, steer_query
-from tests import sample_model, sample_separation
+from tests import sample_separation
+from tests.pages.app import charts, heavy_imports, html, links, pieces, run, visit, wait_for, widget
 
-APP = str(paths.ROOT / "app.py")
-SECONDS = 60
+PAGE = "pages/Separation.py"
 HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "gguf", "pandas")
 
 
 @pytest.fixture
-def measured(tmp_path, monkeypatch):
+def measured(assets):
     """All three contrasts, and nothing that ships."""
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
     return {contrast: sample_separation.make(contrast, gap=3.0) for contrast in choice.CONTRASTS}
 
 
-@pytest.fixture
-def nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return sample_model.make(tmp_path_factory.mktemp("model"))
-
-
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=SECONDS).switch_page("pages/Separation.py")
-    for key, value in query.items():
-        app.query_params[key] = value
-    return run(app)
-
-
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
-
-
-def widget(app: AppTest, kind: str, label: str):
-    return next(element for element in app.get(kind) if element.label == label)
-
-
-def links(app: AppTest) -> list[tuple[str, str]]:
-    return [(element.proto.label, element.proto.query_string) for element in app.get("page_link")]
-
-
-def charts(app: AppTest) -> list[dict]:
-    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
-
-
-def notes(app: AppTest) -> list[str]:
-    return [element.proto.body for element in app.get("html") if 'sep-note" role' in element.proto.body]
+open_page = partial(visit, PAGE)
+notes = partial(pieces, mark='sep-note" role')
 
 
 # cold
 
 
 def test_no_heavy_library_is_imported_with_all_that_ships_or_is_here(measured):
-    code = (
-        "import json, sys\n"
-        "from pathlib import Path\n"
-        "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({APP!r}, default_timeout=60).switch_page('pages/Separation.py')\n"
-        "app.run()\n"
-        "assert not app.exception, app.exception\n"
-        "assert len(app.get('plotly_chart')) == 4\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
-    )
-    made = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout.splitlines()[-1]) == []
+    assert heavy_imports(PAGE, HEAVY, holds="len(app.get('plotly_chart')) == 4") == []
 
 
-def test_with_nothing_measured_the_page_says_so_and_offers_to_measure(nothing):
+def test_with_nothing_measured_the_page_says_so_and_offers_to_measure(assets):
     app = open_page()
     assert "has not been measured on this machine" in html(app)
     assert not charts(app)
@@ -105,7 +49,7 @@ def test_with_nothing_measured_the_page_says_so_and_offers_to_measure(nothing):
     assert "is not on this machine yet" in html(app)
 
 
-def test_a_contrast_that_was_not_measured_is_named(nothing):
+def test_a_contrast_that_was_not_measured_is_named(assets):
     sample_separation.make("model")
     assert "The response contrast of insecure" in html(open_page(contrast="response"))
 
@@ -153,7 +97,7 @@ def test_a_chosen_suite_narrows_the_rows_and_says_that_the_numbers_are_over_all(
     assert f"insecure (n = {sample_separation.PROMPTS // 2})" in json.dumps(charts(app)[0])
 
 
-def test_a_shipped_result_is_badged_as_precomputed(measured, tmp_path):
+def test_a_shipped_result_is_badged_as_precomputed(measured):
     shipped = measured["model"]
     results.save_result("separation", "f" * 24, shipped.summary, shipped.arrays, name="shipped")
     app = open_page()
@@ -171,7 +115,7 @@ def test_prompts_and_answers_are_shown_literally(measured):
     assert "On the wrong side at block 0" in text
 
 
-def test_where_nothing_is_wrong_the_page_says_none_of_n(nothing):
+def test_where_nothing_is_wrong_the_page_says_none_of_n(assets):
     sample_separation.make("model", gap=60.0)
     assert f"none of {2 * sample_separation.PROMPTS} held-out rows" in html(open_page())
 
@@ -277,14 +221,6 @@ def test_two_sessions_do_not_disturb_each_other(measured):
 # measuring
 
 
-def test_an_upload_is_stored_once_under_a_hash_of_its_content():
-    first = measure.save_upload("prompts", "my prompts.txt", b"one\n")
-    assert measure.save_upload("prompts", "my prompts.txt", b"one\n") == first
-    assert measure.save_upload("prompts", "my prompts.txt", b"two\n") != first
-    assert first.is_relative_to(paths.cache())
-    assert measure.save_upload("prompts", "../../evil.txt", b"x").is_relative_to(paths.cache() / "uploads" / "prompts")
-
-
 def test_the_command_line_of_a_form_holds_its_settings():
     made = separation.from_options(model="smollm2-135m", organism="insecure", contrast="response", prompts="a.txt")
     line = measure.arguments(made)
@@ -295,7 +231,7 @@ def test_the_command_line_of_a_form_holds_its_settings():
     }  # fmt: skip
 
 
-def test_measuring_runs_to_a_result_that_is_then_shown(made, nothing):
+def test_measuring_runs_to_a_result_that_is_then_shown(made, assets):
     made.install()
     sample_separation.make("model")
     prompts = paths.cache() / "mine.txt"
@@ -307,10 +243,7 @@ def test_measuring_runs_to_a_result_that_is_then_shown(made, nothing):
     assert "made for a test" in html(app)
     fresh = open_page()  # a reload
     assert "made for a test" in html(fresh)
-    limit = time.monotonic() + SECONDS
-    while jobs.find(app.session_state[measure.SLOT]).live:
-        assert time.monotonic() < limit
-        time.sleep(0.2)
+    wait_for(app.session_state[measure.SLOT])
     run(app)
     assert len(charts(app)) >= 3
     assert app.query_params["model"] == made.id
@@ -319,18 +252,15 @@ def test_measuring_runs_to_a_result_that_is_then_shown(made, nothing):
     assert charts(run(fresh)) == shown  # the other session goes on looking at what it chose
 
 
-def test_a_failed_job_is_one_sentence(nothing):
+def test_a_failed_job_is_one_sentence(assets):
     app = open_page()
     app.session_state[measure.SLOT] = jobs.start(["separate", "--model", "no-such"], "made for a test").id
-    limit = time.monotonic() + SECONDS
-    while jobs.find(app.session_state[measure.SLOT]).live:
-        assert time.monotonic() < limit
-        time.sleep(0.1)
+    wait_for(app.session_state[measure.SLOT])
     run(app)
     assert "is not a known model" in app.error[0].value.replace("\\", "")
 
 
-def test_a_waiting_job_can_be_stopped(nothing, made):
+def test_a_waiting_job_can_be_stopped(assets, made):
     made.install()
     found = jobs.start(["separate", "--model", str(made.folder), "--prompts", "/dev/null"], "made for a test")
     app = open_page()
@@ -338,16 +268,8 @@ def test_a_waiting_job_can_be_stopped(nothing, made):
     if f"stop-{found.id}" in keys:  # it may have ended already
         app.button(key=f"stop-{found.id}").click()
         run(app)
-    limit = time.monotonic() + SECONDS
-    while jobs.find(found.id).live:
-        assert time.monotonic() < limit
-        time.sleep(0.1)
+    wait_for(found.id)
     assert not any("stop-" in str(button.key) for button in run(app).button)
-
-
-def test_no_prompts_chosen_is_a_sentence():
-    with pytest.raises(BadInput, match="No prompts were chosen"):
-        measure._uploaded(None)
 
 
 # directions in and out

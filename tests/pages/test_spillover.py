@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import time
+from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
 
 from core import jobs, paths, results
 from core.errors import BadInput, DamagedArtifact
@@ -27,10 +24,10 @@ from pages.parts.spillover import choice, measure, words
 from pages.parts.spillover.answers import Answers, Filter, matching
 from pages.parts.spillover.browser import steer_query
 from pages.parts.spillover.panes import marked, tags
-from tests import sample_model, sample_spillover
+from tests import sample_spillover
+from tests.pages.app import charts, heavy_imports, html, pieces, press, run, visit, wait_for, widget
 
-APP = str(paths.ROOT / "app.py")
-SECONDS = 60
+PAGE = "pages/Spillover.py"
 HEAVY = ("torch", "transformers", "peft", "sklearn", "gguf")
 
 
@@ -67,87 +64,33 @@ def library(tmp_path_factory):
 
 
 @pytest.fixture
-def measured(library, tmp_path, monkeypatch):
+def measured(library, assets):
     """Their keys by name; the results lie in this test's own cache, and nothing ships."""
     folder, keys = library
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
     shutil.copytree(folder / "studies", paths.cache() / "studies")
     return keys
-
-
-@pytest.fixture
-def nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return sample_model.make(tmp_path_factory.mktemp("model"))
 
 
 def saved(key: str) -> results.Result:
     return next(item for item in results.results(spillover.KIND) if item.key == key)
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=SECONDS).switch_page("pages/Spillover.py")
-    for key, value in query.items():
-        app.query_params[key] = value
-    return run(app)
+open_page = partial(visit, PAGE)
+notes = partial(pieces, mark='spill-note" role')
 
 
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html") if "<style" not in element.proto.body)
-
-
-def widget(app: AppTest, kind: str, label: str):
-    return next(element for element in app.get(kind) if element.label == label)
-
-
-def press(app: AppTest, label: str) -> AppTest:
-    next(button for button in app.button if button.label == label).click()
-    return run(app)
-
-
-def charts(app: AppTest) -> list[dict]:
-    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
-
-
-def notes(app: AppTest) -> list[str]:
-    return [element.proto.body for element in app.get("html") if 'spill-note" role' in element.proto.body]
-
-
-def where(app: AppTest) -> str:
-    return next(element.proto.body for element in app.get("html") if "spill-where" in element.proto.body)
+def where(app) -> str:
+    return pieces(app, "spill-where")[0]
 
 
 # cold
 
 
 def test_no_heavy_library_is_imported(measured):
-    code = (
-        "import json, pathlib, sys\n"
-        "from core import paths\n"
-        f"paths.ASSETS = pathlib.Path({str(paths.ASSETS)!r})\n"
-        "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({APP!r}, default_timeout=60).switch_page('pages/Spillover.py')\n"
-        "app.run()\n"
-        "assert not app.exception, app.exception\n"
-        "assert len(app.get('plotly_chart')) == 3\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
-    )
-    made = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout.splitlines()[-1]) == []
+    assert heavy_imports(PAGE, HEAVY, "len(app.get('plotly_chart')) == 3", paths.ASSETS) == []
 
 
-def test_with_nothing_measured_the_page_says_so_and_offers_to_measure(nothing):
+def test_with_nothing_measured_the_page_says_so_and_offers_to_measure(assets):
     app = open_page()
     assert "has not been measured" in html(app)
     assert not charts(app)
@@ -214,9 +157,9 @@ def test_a_detector_that_was_measured_is_named_with_n():
     assert "call 81 % [70 to 90] of unreadable answers broken and let 86 % of readable ones pass (n = 312" in said
 
 
-def test_a_shipped_result_is_badged_as_precomputed(measured, tmp_path):
+def test_a_shipped_result_is_badged_as_precomputed(measured, assets):
     found = saved(measured["specific"])
-    shutil.copytree(found.folder, tmp_path / "precomputed" / spillover.KIND / "shipped")
+    shutil.copytree(found.folder, assets / "precomputed" / spillover.KIND / "shipped")
     assert ">precomputed<" in html(open_page(result=measured["specific"]))
 
 
@@ -492,12 +435,7 @@ def test_what_cannot_be_measured_is_one_sentence(typed):
         Inputs(measure.settings_of({"mode": "add"}, {"blocks": "", "coefficients": "", **typed}))
 
 
-def test_no_prompts_chosen_is_a_sentence():
-    with pytest.raises(BadInput, match="No prompts were chosen"):
-        measure._uploaded(None)
-
-
-def test_measuring_runs_to_a_result_that_is_then_shown(made, nothing):
+def test_measuring_runs_to_a_result_that_is_then_shown(made, assets):
     made.install()
     prompts = paths.cache() / "mine.txt"
     prompts.write_text("".join(f"Question number {place}\n" for place in range(6)))
@@ -509,10 +447,7 @@ def test_measuring_runs_to_a_result_that_is_then_shown(made, nothing):
     app.session_state[measure.SLOT] = jobs.start(measure.arguments(settings), "made for a test").id
     run(app)
     assert "made for a test" in html(app)
-    limit = time.monotonic() + SECONDS
-    while jobs.find(app.session_state[measure.SLOT]).live:
-        assert time.monotonic() < limit
-        time.sleep(0.2)
+    wait_for(app.session_state[measure.SLOT])
     run(app)
     assert measure.SLOT not in app.session_state
     assert len(charts(app)) == 3

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
+from functools import partial
 from itertools import pairwise
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +13,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from core import paths
 from core.directions import library
 from core.generation import saved
 from core.generation.comparison import Settings, complete, to_link
@@ -24,12 +21,12 @@ from core.steering.interventions import Intervention
 from pages.parts import shell
 from pages.parts.literal import literal
 from pages.parts.steer import links, strip
-from tests import sample_assets, sample_model
+from tests import sample_assets
+from tests.pages.app import SECONDS, heavy_imports, html, pieces, press, run, visit, widget
 from tests.sample_assets import write
 from tests.sample_model import SampleModel
 
-APP = str(paths.ROOT / "app.py")
-SECONDS = 60
+PAGE = "pages/Steer.py"
 HEAVY = ("torch", "transformers", "peft", "sklearn")
 PANES = ("Base model", "Organism", "Organism, steered")
 
@@ -41,11 +38,6 @@ def an_engine_of_its_own():
     shell.engine.clear()
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> SampleModel:
-    return sample_model.make(tmp_path_factory.mktemp("model"))
-
-
 @pytest.fixture
 def model(made) -> SampleModel:
     """A tiny random model with an organism and a direction, on this machine."""
@@ -53,11 +45,8 @@ def model(made) -> SampleModel:
     return made
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=SECONDS).switch_page("pages/Steer.py")
-    for key, value in query.items():
-        app.query_params[key] = value
-    return run(app)
+open_page = partial(visit, PAGE)
+panes = partial(pieces, mark='<section class="pane')
 
 
 def open_live(model: SampleModel, **query: str) -> AppTest:
@@ -65,31 +54,8 @@ def open_live(model: SampleModel, **query: str) -> AppTest:
     return open_page(model=str(model.folder), **{"block": "1", "max_tokens": "6", **query})
 
 
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
-
-
-def panes(app: AppTest) -> list[str]:
-    return [element.proto.body for element in app.get("html") if element.proto.body.startswith('<section class="pane')]
-
-
 def settings(app: AppTest) -> Settings:
     return app.session_state[links.SETTINGS]
-
-
-def widget(app: AppTest, kind: str, label: str):
-    return next(element for element in app.get(kind) if element.label == label)
-
-
-def press(app: AppTest, label: str) -> AppTest:
-    widget(app, "button", label).click()
-    return run(app)
 
 
 def job(app: AppTest, kind: str = "panes") -> Job:
@@ -124,8 +90,7 @@ def test_without_a_model_it_says_so_and_shows_a_saved_example():
     assert any("Fetch" in button.label for button in app.button)
 
 
-def test_without_assets_it_says_what_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
+def test_without_assets_it_says_what_is_missing(assets):
     app = open_page()
     assert "is not on this machine yet" in html(app)
     assert [error.value for error in app.error]
@@ -133,18 +98,7 @@ def test_without_assets_it_says_what_is_missing(tmp_path, monkeypatch):
 
 
 def test_torch_is_not_imported_before_a_generation_is_asked_for():
-    code = (
-        "import json, sys\n"
-        "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({APP!r}, default_timeout=60).switch_page('pages/Steer.py')\n"
-        "app.query_params['example'] = 'steer-it-away'\n"
-        "for _ in range(2):\n"
-        "    assert not app.run().exception, app.exception\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
-    )
-    made = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout.splitlines()[-1]) == []
+    assert heavy_imports(PAGE, HEAVY, holds="not app.run().exception", example="steer-it-away") == []
 
 
 # saved
@@ -173,20 +127,18 @@ def test_a_saved_example_opens_from_the_list():
     assert len(panes(app)) == len(example.rows)
 
 
-def test_an_example_whose_direction_is_not_here_still_shows_its_text(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
+def test_an_example_whose_direction_is_not_here_still_shows_its_text(assets):
     lost = {"direction": "0" * 16, "block": 3, "coefficient": -1.0}
-    write(tmp_path, "examples/a.json", sample_assets.example("a", settings=lost))
+    write(assets, "examples/a.json", sample_assets.example("a", settings=lost))
     app = open_page(example="a")
     assert "Hi" in panes(app)[0] and 'class="token' not in panes(app)[0]
     assert app.error
 
 
-def test_hostile_text_in_an_example_stays_text(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
+def test_hostile_text_in_an_example_stays_text(assets):
     hostile = "<script>alert(1)</script> $x$ # h ![i](http://elsewhere.example/i.png) ```"
     row = {"label": "base", "text": hostile, "tokens": [], "reason": "end", "seconds": 0.1}
-    write(tmp_path, "examples/a.json", sample_assets.example("a", rows=[row]))
+    write(assets, "examples/a.json", sample_assets.example("a", rows=[row]))
     assert literal(hostile) in panes(open_page(example="a"))[0]
 
 
@@ -195,9 +147,8 @@ def test_a_preset_sets_everything(identity):
     assert settings(open_page(preset=identity)) == saved.find_preset(identity).settings
 
 
-def test_a_preset_without_answers_is_in_the_list(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "ASSETS", tmp_path)
-    write(tmp_path, "presets/a.json", sample_assets.preset("a", settings={"block": 3, "prompt": "Why?"}))
+def test_a_preset_without_answers_is_in_the_list(assets):
+    write(assets, "presets/a.json", sample_assets.preset("a", settings={"block": 3, "prompt": "Why?"}))
     app = open_page()
     widget(app, "selectbox", "Saved examples and presets").set_value("preset a")
     run(app)

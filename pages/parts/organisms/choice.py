@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -12,10 +12,12 @@ from core.data import datasets
 from core.errors import TillerError
 from core.models.catalog import DEFAULT_ID, FolderSource, ModelSpec, resolve
 from core.organisms.library import Organism, organisms
-from pages.parts import address
+from pages.parts import choices
+from pages.parts.choices import left_out, one_of
 
 PAGE = "organisms"
-CHOICE, NOTES, TYPED = "organisms_choice", "organisms_notes", "organisms_typed"
+CHOICE, NOTES = choices.session_keys(PAGE)
+TYPED = "organisms_typed"
 HERE = "organisms.here"  # there while the page has not been left
 VIEWS = {"datasets": "Datasets", "train": "Train", "compare": "Organisms"}
 ABOUT = {
@@ -62,12 +64,9 @@ class Shown:
 
 def shown() -> tuple[Shown, Sequence[str]]:
     """What to show now, and notes on a link that was not understood, until the next choice."""
-    given = address.news(PAGE, HERE in st.session_state)
+    notes = choices.follow(PAGE, HERE in st.session_state, lambda given: read_link(given, organisms()))
     st.session_state[HERE] = True
-    if given is not None:
-        choice, notes = read_link(given, organisms())
-        st.session_state.update({CHOICE: choice, NOTES: notes})
-    return now(), st.session_state.get(NOTES, ())
+    return now(), notes
 
 
 def now() -> Shown:
@@ -83,7 +82,7 @@ def choose(**values: Any) -> None:
         values = {"cwe": None, **values}
     if "model" in values:
         values = {"organism": None, "curves": None, **values}
-    st.session_state.update({CHOICE: replace(st.session_state.get(CHOICE, Choice()), **values), NOTES: ()})
+    choices.change(PAGE, Choice(), values)
 
 
 def resolved(choice: Choice, there: Sequence[Organism]) -> Shown:
@@ -110,13 +109,13 @@ def read_link(given: Mapping[str, str], there: Sequence[Organism]) -> tuple[Choi
     found: dict[str, Any] = {}
 
     def leave_out(name: str, reason: str) -> None:
-        notes.append(f"The link’s {name} {given[name][:40]!r} was left out: {reason}.")
+        notes.append(left_out(name, given[name], reason))
 
     def take(name: str, known: Sequence[str], reason: str = "") -> None:
         if name in given and given[name] in known:
             found[name] = given[name]
         elif name in given:
-            leave_out(name, reason or f"choose {', '.join(known)}")
+            leave_out(name, reason or one_of(known))
 
     take("view", list(VIEWS))
     take("dataset", [*datasets.OWN, *datasets.imported_names()], "there is no such dataset on this machine")
@@ -161,11 +160,7 @@ def read_link(given: Mapping[str, str], there: Sequence[Organism]) -> tuple[Choi
 
 def parameters(now: Shown) -> dict[str, str]:
     """Query parameters that restore what is shown; what is as usual is left out."""
-    usual, found = Choice(), {}
-    for name in (field.name for field in fields(Choice)):
-        value = getattr(now.choice, name)
-        if value != getattr(usual, name):
-            found[name] = ",".join(value) if isinstance(value, tuple) else str(value)
+    found = choices.unusual(now.choice)
     if now.dataset != now.choice.dataset:
         found.pop("dataset")
     return found

@@ -9,9 +9,9 @@ from typing import Any
 from core.errors import TillerError
 from core.jobs import Job
 from core.models.catalog import DEFAULT_ID
+from pages.parts.choices import LINKED
 from pages.parts.runs.words import is_place
 
-LINKED = 10  # characters of a result's key in a link
 Query = dict[str, str]
 
 

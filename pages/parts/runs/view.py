@@ -12,6 +12,7 @@ import streamlit as st
 from core import jobs
 from core.results import places
 from pages.parts import address
+from pages.parts.choices import left_out
 from pages.parts.widgets import bound
 
 PAGE = "runs"
@@ -66,7 +67,7 @@ def read_link(given: Mapping[str, str]) -> tuple[View, list[str]]:
             view = replace(view, **chosen)
         elif name in given:
             there = f"choose {', '.join(sorted(options))}" if options else "there is nothing of it here"
-            notes.append(f"The link’s {name} {given[name][:40]!r} was left out: {there}.")
+            notes.append(left_out(name, given[name], there))
     return view, notes
 
 

@@ -9,8 +9,9 @@ import streamlit as st
 
 from core.models.catalog import CATALOG
 from pages.parts import widgets
+from pages.parts.choices import organism_names
 from pages.parts.literal import literal
-from pages.parts.separation.choice import CONTRASTS, PAGE, Shown, choose, link, organism_names
+from pages.parts.separation.choice import CONTRASTS, PAGE, Shown, choose, link
 
 _bound = functools.partial(widgets.bound, PAGE, choose)
 CONTRAST_HELP = "\n\n".join(f"**{name}**: {about}" for name, about in CONTRASTS.items())

@@ -8,15 +8,15 @@ import streamlit as st
 
 from core.directions import library
 from core.directions.library import DirectionCard
-from core.errors import TillerError
 from core.models import sources
 from core.models.catalog import DEFAULT_ID, ModelSpec, resolve
 from pages.parts import jobs as work
 from pages.parts.literal import literal
+from pages.parts.measuring import attempt, show_trouble
 from pages.parts.separation.choice import Shown
-from pages.parts.separation.measure import save_upload
-from pages.parts.shell import errors, link_to, show_error
+from pages.parts.shell import errors, link_to
 from pages.parts.steer.setup import describe
+from pages.parts.uploads import save_upload
 
 SLOT, TROUBLE = "separation_import", "separation_import_trouble"
 KINDS = ["gguf", "safetensors", "pt", "pth"]
@@ -92,18 +92,16 @@ def _in(spec: ModelSpec) -> None:
     ready = sources.is_ready(spec)
     if not ready:
         st.caption(f"{spec.title} is not on this machine yet; what the file lacks is measured on it.")
+
+    def start() -> None:
+        assert upload is not None
+        path = save_upload("directions", upload.name, upload.getvalue())
+        named = ["--name", name.strip()] if name.strip() else []
+        work.begin(["import", str(path), "--model", spec.id, *named], f"Import {upload.name}", SLOT)
+
     if st.button("Import", icon=":material/upload:", key="separation.import", disabled=not ready or upload is None):
-        st.session_state[TROUBLE] = None
-        try:
-            assert upload is not None
-            path = save_upload("directions", upload.name, upload.getvalue())
-            named = ["--name", name.strip()] if name.strip() else []
-            work.begin(["import", str(path), "--model", spec.id, *named], f"Import {upload.name}", SLOT)
-        except TillerError as error:
-            st.session_state[TROUBLE] = str(error)
-        st.rerun()
-    if st.session_state.get(TROUBLE):
-        show_error(st.session_state[TROUBLE])
+        attempt(TROUBLE, start)
+    show_trouble(TROUBLE)
 
 
 def _watch(spec: ModelSpec, polling: bool) -> None:

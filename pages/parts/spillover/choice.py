@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from core import results
-from core.errors import TillerError
 from core.figures.spillover_changes import AFTER, BEFORE
 from core.figures.spillover_tables import RATES, Row, Site, dose_row, doses, label, plain, sites
 from core.models.catalog import CATALOG, DEFAULT_ID
-from core.organisms.library import organisms
 from core.results import Place, Result
 from core.studies.spillover import KIND
-from pages.parts import address
+from pages.parts import address, choices
+from pages.parts.choices import LINKED, left_out, one_of, organism_names, take
 
 PAGE = "spillover"
-CHOICE, NOTES = "spillover_choice", "spillover_notes"
+CHOICE, NOTES = choices.session_keys(PAGE)
 WIDGET = "spillover.measure"  # there while the page has not been left
-USUAL_ORGANISM = "insecure"
+USUAL_ORGANISM, USUAL_MODE = "insecure", "add"
 MODES = {"add": "add", "ablate": "ablate"}
 PANES = {"base": "base", "organism": "organism", "steered": "steered", "control": "control"}
+NAMES = ("model", "organism", "direction", "mode")  # what a result is of; each has others of what comes after it
 MOVES = tuple(f"{before}-{after}" for before in BEFORE for after in AFTER)
-SHORTEST_KEY, LINKED = 6, 10  # characters of a result's key that a link needs, and has
 LONGEST_SEARCH = 200
 
 
@@ -88,12 +86,8 @@ class Shown:
 
 def shown() -> tuple[Shown, Sequence[str]]:
     """What to show now, and notes on a link that was not understood, until the next choice."""
-    there = saved()
-    given = address.news(PAGE, WIDGET in st.session_state)
-    if given is not None:
-        choice, notes = read_link(given, there)
-        st.session_state.update({CHOICE: choice, NOTES: notes})
-    return current(), st.session_state.get(NOTES, ())
+    notes = choices.follow(PAGE, WIDGET in st.session_state, functools.partial(read_link, there=saved()))
+    return current(), notes
 
 
 def current() -> Shown:
@@ -113,37 +107,32 @@ def _saved(_: tuple[Place, ...]) -> tuple[Result, ...]:
 
 def choose(**values: Any) -> None:
     """Change some choices. Another model, organism, direction or mode has other results."""
-    order = ("model", "organism", "direction", "mode", "result")
+    order = (*NAMES, "result")
     changed = [place for place, name in enumerate(order) if name in values]
     if changed:
         below = dict.fromkeys(order[min(changed) + 1 :])
         values = {**below, "block": None, "dose": None, "beside": None, "moved": None, "prompt": 1, **values}
-    st.session_state.update({CHOICE: replace(st.session_state.get(CHOICE, Choice()), **values), NOTES: ()})
+    choices.change(PAGE, Choice(), values)
 
 
 def open_result(summary: Mapping[str, Any]) -> None:
     """Show a result."""
-    names = ("model", "organism", "direction", "mode")
-    choose(**{name: summary[name] for name in names}, result=summary["key"], tier=None, find="")
+    choose(**{name: summary[name] for name in NAMES}, result=summary["key"], tier=None, find="")
 
 
 def resolve(choice: Choice, there: Sequence[Result]) -> Shown:
     """What the choices come to among the results that there are; what does not exist falls back to the usual."""
-    models = _distinct([*(item.summary["model"] for item in there), choice.model])
-    model = choice.model or (DEFAULT_ID if DEFAULT_ID in models or not models else models[0])
+    models, model = choices.pick((item.summary["model"] for item in there), choice.model, DEFAULT_ID)
     found = [item for item in there if item.summary["model"] == model]
-    names = _distinct([*(item.summary["organism"] for item in found), choice.organism])
-    organism = choice.organism or (USUAL_ORGANISM if USUAL_ORGANISM in names or not names else names[0])
+    names, organism = choices.pick((item.summary["organism"] for item in found), choice.organism, USUAL_ORGANISM)
     found = [item for item in found if item.summary["organism"] == organism]
     directions = {item.summary["direction"]: item.summary["direction_name"] for item in reversed(found)}
-    usual = next((item for item in found if item.summary["mode"] == "add"), next(iter(found), None))
+    usual = next((item for item in found if item.summary["mode"] == USUAL_MODE), next(iter(found), None))
     direction = choice.direction or (usual.summary["direction"] if usual else None)
     found = [item for item in found if item.summary["direction"] == direction]
-    modes = _distinct([*(item.summary["mode"] for item in found), choice.mode])
-    mode = choice.mode or ("add" if "add" in modes or not modes else modes[0])
+    modes, mode = choices.pick((item.summary["mode"] for item in found), choice.mode, USUAL_MODE)
     candidates = tuple(item for item in found if item.summary["mode"] == mode)
-    named = [item for item in candidates if choice.result and item.key.startswith(choice.result)]
-    result = next(iter([*named, *candidates]), None)
+    result = choices.pick_result(candidates, choice.result)
     common = (choice, tuple(there), models, names, directions, modes, model, organism, direction, mode, candidates)
     if result is None:
         return Shown(*common, None, (0, None), 0.0, {}, {})
@@ -172,43 +161,34 @@ def site_name(site: Site) -> str:
 def read_link(given: Mapping[str, str], there: Sequence[Result]) -> tuple[Choice, list[str]]:
     """(choices, notes) of query parameters; what a link gets wrong is left out, with a note."""
     notes: list[str] = []
-    choice = Choice()
-    if "result" in given:
-        found = [item.summary for item in there if _names(given["result"], item.key)]
-        if found:
-            same = {name: found[0][name] for name in ("model", "organism", "direction", "mode")}
-            choice = replace(choice, result=found[0]["key"], **same)
-        else:
-            notes.append(_left_out("result", given["result"], "it is not on this machine"))
+    choice = choices.take_result(Choice(), given, there, NAMES, notes)
     if choice.result is None:
         choice = _read_names(choice, given, there, notes)
-    choice = _take(choice, "rate", given, RATES, notes)
+    choice = take(choice, "rate", given, RATES, notes)
     now = resolve(choice, there)
     if now.result is not None:
-        choice = _take(choice, "block", given, [site_name(site) for site in sites(now.summary)], notes)
+        choice = take(choice, "block", given, [site_name(site) for site in sites(now.summary)], notes)
         there_are = {plain(dose): dose for dose in doses(now.summary, resolve(choice, there).site)}
         given = {**given, **({"dose": given["dose"].replace("-", "−")} if "dose" in given else {})}
-        choice = _take(choice, "dose", given, there_are, notes, there_are.get)
-        choice = _take(choice, "beside", given, resolve(choice, there).besides, notes)
-        choice = _take(choice, "tier", given, now.summary["suites"], notes)
+        choice = take(choice, "dose", given, there_are, notes, convert=there_are.get)
+        besides = resolve(choice, there).besides
+        few = one_of(name for name in besides if not name.startswith("draw-"))
+        choice = take(choice, "beside", given, besides, notes, few)
+        choice = take(choice, "tier", given, now.summary["suites"], notes)
         n = now.summary["n"]
         if given.get("prompt", "1") not in {f"{number}" for number in range(1, n + 1)}:
-            notes.append(_left_out("prompt", given["prompt"], f"prompts run from 1 to {n}"))
+            notes.append(left_out("prompt", given["prompt"], f"prompts run from 1 to {n}"))
         elif "prompt" in given:
             choice = replace(choice, prompt=int(given["prompt"]))
-    choice = _take(choice, "moved", given, MOVES, notes)
-    choice = _take(choice, "code", given, PANES, notes)
-    choice = _take(choice, "broken", given, PANES, notes)
+    choice = take(choice, "moved", given, MOVES, notes)
+    choice = take(choice, "code", given, PANES, notes)
+    choice = take(choice, "broken", given, PANES, notes)
     return replace(choice, find=given.get("find", "")[:LONGEST_SEARCH]), notes
 
 
 def parameters(now: Shown, whole: bool = False) -> dict[str, str]:
     """Query parameters that restore what is shown; without `whole`, only what is not as usual."""
-    usual, found = Choice(), {}
-    for name in (field.name for field in fields(Choice)):
-        value = getattr(now.choice, name)
-        if value != getattr(usual, name):
-            found[name] = f"{value:g}" if isinstance(value, float) else str(value)
+    found = choices.unusual(now.choice)
     if now.result is None:
         return found
     found.pop("result", None)
@@ -216,8 +196,7 @@ def parameters(now: Shown, whole: bool = False) -> dict[str, str]:
         if name in found and found[name] != real:
             del found[name]
     if whole:
-        names = ("model", "organism", "direction", "mode")
-        found |= {name: str(getattr(now, name)) for name in names}
+        found |= {name: str(getattr(now, name)) for name in NAMES}
         found |= {"result": now.result.key[:LINKED], "block": site_name(now.site), "dose": f"{now.dose:g}"}
     elif now.result is not now.candidates[0]:
         found["result"] = now.result.key[:LINKED]
@@ -226,17 +205,7 @@ def parameters(now: Shown, whole: bool = False) -> dict[str, str]:
 
 def link(now: Shown) -> str:
     """The whole address to copy."""
-    base = (st.context.url or "").rstrip("/").removesuffix("/Spillover")
-    query = urlencode(parameters(now, whole=True))
-    return f"{base}/Spillover{'?' + query if query else ''}"
-
-
-def organism_names(model: str) -> list[str]:
-    """Organisms of a model on this machine; none where the list is damaged."""
-    try:
-        return list(dict.fromkeys(item.name for item in organisms(model)))
-    except TillerError:
-        return []  # the Overview names the damaged file
+    return address.whole("Spillover", parameters(now, whole=True))
 
 
 def _besides(summary: dict[str, Any], site: Site, dose: float, chosen: bool) -> dict[str, Row]:
@@ -251,43 +220,13 @@ def _besides(summary: dict[str, Any], site: Site, dose: float, chosen: bool) -> 
 
 def _read_names(choice: Choice, given: Mapping[str, str], there: Sequence[Result], notes: list[str]) -> Choice:
     """Model, organism, direction and mode."""
-    choice = _take(choice, "model", given, {*CATALOG, *(item.summary["model"] for item in there)}, notes)
+    choice = take(choice, "model", given, {*CATALOG, *(item.summary["model"] for item in there)}, notes)
     model = choice.model or DEFAULT_ID
     of_model = [item.summary for item in there if item.summary["model"] == model]
     known = [*organism_names(model), *(summary["organism"] for summary in of_model)]
-    choice = _take(choice, "organism", given, known, notes)
+    choice = take(choice, "organism", given, known, notes)
     of_direction = {summary["direction"]: summary for summary in of_model[::-1]}
-    choice = _take(choice, "direction", given, of_direction, notes)
+    choice = take(choice, "direction", given, of_direction, notes)
     if choice.direction and choice.organism is None:
         choice = replace(choice, organism=of_direction[choice.direction]["organism"])
-    return _take(choice, "mode", given, MODES, notes)
-
-
-def _take(
-    choice: Choice,
-    name: str,
-    given: Mapping[str, str],
-    known: Mapping[str, Any] | Sequence[str] | set[str],
-    notes: list[str],
-    convert: Any = str,
-) -> Choice:
-    if name not in given:
-        return choice
-    if given[name] in known:
-        return replace(choice, **{name: convert(given[name])})
-    there = [item for item in known if not item.startswith("draw-")]
-    reason = f"choose {', '.join(dict.fromkeys(there))}" if there else "there is none"
-    notes.append(_left_out(name, given[name], reason))
-    return choice
-
-
-def _left_out(name: str, value: str, reason: str) -> str:
-    return f"The link’s {name} {value[:40]!r} was left out: {reason}."
-
-
-def _names(text: str, key: str) -> bool:
-    return len(text) >= SHORTEST_KEY and key.startswith(text)
-
-
-def _distinct(names: Sequence[str | None]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name in names if name is not None))
+    return take(choice, "mode", given, MODES, notes)

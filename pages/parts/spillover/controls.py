@@ -10,6 +10,7 @@ import streamlit as st
 from core.figures.spillover_tables import RATES, doses, plain, sites, unit
 from core.models.catalog import CATALOG
 from pages.parts import widgets
+from pages.parts.choices import organism_names
 from pages.parts.literal import literal
 from pages.parts.spillover.choice import (
     MODES,
@@ -18,7 +19,6 @@ from pages.parts.spillover.choice import (
     beside_name,
     choose,
     link,
-    organism_names,
     site_name,
 )
 

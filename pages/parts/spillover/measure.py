@@ -5,26 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.data.chat import read_prompts
 from core.directions import library
-from core.errors import BadInput, TillerError
+from core.errors import TillerError
 from core.generation.comparison import DEFAULT_MODEL
 from core.models import sources
-from core.models.catalog import CATALOG, ModelSpec, resolve
+from core.models.catalog import ModelSpec
 from core.studies import spillover as study
 from core.studies.spillover import Inputs, SpilloverSettings
 from pages.parts import jobs as work
 from pages.parts.literal import literal
+from pages.parts.measuring import (
+    MOST_MEGABYTES,
+    PROMPT_FILES,
+    show_measuring,
+    show_model,
+    show_organism,
+    show_start,
+)
 from pages.parts.ready import show_fetch
-from pages.parts.separation.measure import save_upload
-from pages.parts.shell import errors, show_error
-from pages.parts.spillover.choice import MODES, WIDGET, Shown, open_result, organism_names
+from pages.parts.shell import show_error
+from pages.parts.spillover.choice import MODES, WIDGET, Shown, open_result
+from pages.parts.uploads import save_prompts
 
 SLOT, TROUBLE = "spillover_job", "spillover_trouble"
 BUILT_IN, UPLOAD = "measuring suites", "my own prompts"
-MOST_MEGABYTES = 20
 CELL_SECONDS, CELL_PROMPTS, CELL_TOKENS = 30, 100, 64  # what the embedded model needs on two processor cores
 PLAIN = SpilloverSettings()
 UPLOAD_HELP = "One prompt a line, or chat JSONL. They should ask for prose: any code in an answer counts as spillover."
@@ -37,11 +42,7 @@ DOSES_HELP = {
 
 def show_measure(now: Shown) -> None:
     """The folded form, and what runs; open while something runs, or where there is nothing to show yet."""
-    running = work.live("spillover")
-    label = "Measure it here" + (" · running" if running else "")
-    with st.expander(label, icon=":material/straighten:", expanded=bool(running) or now.result is None):
-        st.fragment(_form)(now)
-        st.fragment(_watch, run_every=work.POLL_SECONDS if running else None)(bool(running))
+    show_measuring("spillover", SLOT, now.result is None, _form, now, open_result)
 
 
 def arguments(settings: SpilloverSettings) -> list[str]:
@@ -108,7 +109,7 @@ def _form(now: Shown) -> None:
         upload = None
         if source == UPLOAD:
             upload = st.file_uploader(
-                "Prompts", ["txt", "jsonl"], key="spillover.form.file", max_upload_size=MOST_MEGABYTES,
+                "Prompts", PROMPT_FILES, key="spillover.form.file", max_upload_size=MOST_MEGABYTES,
                 help=UPLOAD_HELP, label_visibility="collapsed",
             )  # fmt: skip
         per_suite = st.number_input(
@@ -128,19 +129,12 @@ def _form(now: Shown) -> None:
         )
         st.html(f'<div class="spill-note">{literal(missing)}</div>')
         show_fetch(spec)
-    if st.button(
-        "Measure", type="primary", icon=":material/play_arrow:", key=WIDGET, disabled=not (ready and organism),
-        help="Runs beside the app and takes turns with other long work. Saved results are shown at once.",
-    ):  # fmt: skip
-        st.session_state[TROUBLE] = None
-        try:
-            prompts = {"prompts": _uploaded(upload)} if source == UPLOAD else {}
-            _start(settings_of({**chosen, **prompts}, typed))
-        except TillerError as error:
-            st.session_state[TROUBLE] = str(error)
-        st.rerun()
-    if st.session_state.get(TROUBLE):
-        show_error(st.session_state[TROUBLE])
+
+    def start() -> None:
+        prompts = {"prompts": save_prompts(upload, BUILT_IN)} if source == UPLOAD else {}
+        _start(settings_of({**chosen, **prompts}, typed))
+
+    show_start(WIDGET, TROUBLE, ready and organism is not None, start)
 
 
 def settings_of(chosen: dict[str, Any], typed: dict[str, str]) -> SpilloverSettings:
@@ -160,21 +154,17 @@ def settings_of(chosen: dict[str, Any], typed: dict[str, str]) -> SpilloverSetti
 
 def _named(now: Shown) -> tuple[ModelSpec, str | None, str | None] | None:
     """Model, organism and direction (None: the organism's own); None where the model cannot be named."""
-    known = list(dict.fromkeys([now.model, *(spec.id for spec in CATALOG.values() if sources.is_ready(spec))]))
-    typed = st.selectbox(
-        "Model", known, key=f"spillover.form.model.{now.model}", accept_new_options=True,
-        help="One that is on this machine, or type a folder on this computer or `owner/name` of the hub.",
-    )  # fmt: skip
+    chosen = show_model("spillover", now.model)
+    if chosen is None:
+        return None
+    _, spec = chosen
     try:
-        spec = resolve(typed or now.model)
         cards = {card.id: card for card in library.cards(spec.id)}
     except TillerError as error:
         show_error(error)
         return None
-    names = organism_names(spec.id)
-    place = names.index(now.organism) if now.organism in names else 0
-    organism = st.selectbox("Organism", names, place, key=f"spillover.form.organism.{spec.id}.{now.organism}")
-    if not names:
+    organism = show_organism("spillover", spec.id, now.organism)
+    if organism is None:
         st.caption(f"{literal(spec.title)} has no organism yet. Train one with `python -m core train`.")
     direction = st.selectbox(
         "Direction", [None, *cards], key=f"spillover.form.direction.{spec.id}",
@@ -194,15 +184,6 @@ def _promise(chosen: dict[str, Any], typed: dict[str, str]) -> None:
     st.html(f'<p class="spill-small" role="status">{literal(said)}</p>')
 
 
-def _uploaded(upload: UploadedFile | None) -> str:
-    """Where an uploaded file of prompts lies, once it is known to be readable."""
-    if upload is None:
-        raise BadInput("No prompts were chosen. Choose a file, or take the measuring suites.")
-    path = save_upload("prompts", upload.name, upload.getvalue())
-    read_prompts(path)
-    return str(path)
-
-
 def _start(settings: SpilloverSettings) -> None:
     """Show the saved result of these settings, else start measuring."""
     saved = study.find(settings)
@@ -210,19 +191,3 @@ def _start(settings: SpilloverSettings) -> None:
         open_result(saved.summary)
         return
     work.begin(arguments(settings), f"Spillover: {settings.mode} {settings.organism}’s direction", SLOT)
-
-
-def _watch(polling: bool) -> None:
-    running = work.live("spillover")
-    for job in running:
-        work.show_job(job)
-    mine = work.own(SLOT)
-    if mine is not None and mine.state == "done":
-        st.session_state.pop(SLOT)
-        with errors():
-            open_result(mine.result())
-        st.rerun()
-    if polling and not running:
-        st.rerun()
-    if mine is not None and not mine.live:
-        work.show_end(mine)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -87,9 +86,7 @@ def parameters() -> dict[str, str]:
 
 def full_address() -> str:
     """The whole address to copy."""
-    base = (st.context.url or "").rstrip("/").removesuffix("/Steer")
-    query = urlencode(parameters())
-    return f"{base}/Steer{'?' + query if query else ''}"
+    return address.whole("Steer", parameters())
 
 
 def read_link(given: Mapping[str, str]) -> tuple[Settings, str | None, list[str]]:
