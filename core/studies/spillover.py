@@ -190,6 +190,20 @@ def from_options(**options: Any) -> SpilloverSettings:
         raise BadInput(f"{first['loc'][0]}: {first['msg']}. Choose another value.") from error
 
 
+def arguments(settings: SpilloverSettings) -> list[str]:
+    """The command line of these settings; what is as usual is left out."""
+    found = ["spillover", "--model", settings.model, "--organism", settings.organism]
+    plain = SpilloverSettings()
+    chosen = settings.model_dump(exclude={"model", "organism", "controls", "together", "n_resamples"})
+    for name, value in chosen.items():
+        if value != getattr(plain, name):
+            shown = ",".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
+            found += [f"--{name.replace('_', '-')}", shown]
+    if settings.controls != plain.controls:
+        found += ["--controls", ",".join(settings.controls) or "none"]
+    return found + (["--together"] if settings.together else [])
+
+
 def shown_prompts(settings: SpilloverSettings) -> str:
     """The prompts' name, a file's without its folder."""
     if settings.prompts is None:

@@ -23,7 +23,7 @@ from core.models.loading import LoadedModel, load
 from core.organisms.adapters import load_adapter
 from core.steering.interventions import Intervention
 from core.studies.cells import Cell, CellAnswer, Cells
-from core.studies.spillover import CONTROLS_AT_DOSE, Inputs, Report, shown_prompts
+from core.studies.spillover import CONTROLS_AT_DOSE, Inputs, Report, arguments, shown_prompts
 from core.studies.spillover_words import said
 
 
@@ -232,19 +232,9 @@ def _named(inputs: Inputs, setting: Setting) -> dict[str, Any]:
 
 
 def _command(inputs: Inputs) -> str:
+    """The command line that makes this study, without any folder of this machine."""
     chosen = inputs.settings
-    plain = type(chosen)()
-    parts = [f"python -m core spillover --model {inputs.spec.id} --organism {inputs.organism.name}"]
-    for name, value in chosen.model_dump(exclude={"model", "organism", "prompts", "controls", "together"}).items():
-        if value != getattr(plain, name):
-            flag = "--" + name.replace("_", "-")
-            parts.append(
-                f"{flag} {','.join(f'{item:g}' for item in value)}" if isinstance(value, tuple) else f"{flag} {value}"
-            )
-    if chosen.controls != plain.controls:
-        parts.append(f"--controls {','.join(chosen.controls) or 'none'}")
-    if chosen.together:
-        parts.append("--together")
+    named = {"model": inputs.spec.id, "organism": inputs.organism.name}
     if chosen.prompts is not None:
-        parts.append(f"--prompts {shown_prompts(chosen)}")
-    return " ".join(parts)
+        named["prompts"] = shown_prompts(chosen)
+    return " ".join(["python -m core", *arguments(chosen.model_copy(update=named))])

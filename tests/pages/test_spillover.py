@@ -425,7 +425,7 @@ def test_the_command_line_of_a_form_makes_the_same_settings():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spillover, "run", run)
         command = typer.main.get_command(studies.app)
-        command.main(measure.arguments(made), standalone_mode=False)
+        command.main(spillover.arguments(made), standalone_mode=False)
     assert seen["settings"] == made
 
 
@@ -444,7 +444,7 @@ def test_measuring_runs_to_a_result_that_is_then_shown(made, assets):
         model=str(made.folder), organism="insecure", prompts=str(prompts), coefficients=(-1.0,), draws=2, max_tokens=4,
         blocks=(1,),
     )  # fmt: skip
-    app.session_state[measure.SLOT] = jobs.start(measure.arguments(settings), "made for a test").id
+    app.session_state[measure.SLOT] = jobs.start(spillover.arguments(settings), "made for a test").id
     run(app)
     assert "made for a test" in html(app)
     wait_for(app.session_state[measure.SLOT])
@@ -475,3 +475,12 @@ def test_what_the_shipped_lessons_link_to_is_understood(measured):
         found, trouble = choice.read_link(query, there)
         assert not trouble
         assert choice.resolve(found, there).result is not None
+
+
+def test_a_model_in_a_folder_is_measured_under_the_path_that_was_typed(made):
+    made.install()
+    chosen = {"model": str(made.folder), "organism": "insecure", "direction": None, "mode": "add", "draws": 1}
+    settings = measure.settings_of({**chosen, "per_suite": 2, "max_tokens": 2}, {"blocks": "", "coefficients": "−1"})
+    assert settings.model == str(made.folder) and settings.coefficients == (-1.0,)
+    assert spillover.arguments(settings)[:3] == ["spillover", "--model", str(made.folder)]
+    assert Inputs(settings).spec.id == made.id

@@ -45,19 +45,6 @@ def show_measure(now: Shown) -> None:
     show_measuring("spillover", SLOT, now.result is None, _form, now, open_result)
 
 
-def arguments(settings: SpilloverSettings) -> list[str]:
-    """The command line of these settings; what is as usual is left out."""
-    found = ["spillover", "--model", settings.model, "--organism", settings.organism]
-    chosen = settings.model_dump(exclude={"model", "organism", "controls", "together", "n_resamples"})
-    for name, value in chosen.items():
-        if value != getattr(PLAIN, name):
-            shown = ",".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
-            found += [f"--{name.replace('_', '-')}", shown]
-    if settings.controls != PLAIN.controls:
-        found += ["--controls", ",".join(settings.controls) or "none"]
-    return found + (["--together"] if settings.together else [])
-
-
 def cells(inputs: Inputs) -> int:
     """How many settings are answered by every prompt."""
     settings = inputs.settings
@@ -91,7 +78,7 @@ def _form(now: Shown) -> None:
         named = _named(now)
     if named is None:
         return
-    spec, organism, direction = named
+    model, spec, organism, direction = named
     with how:
         mode = st.segmented_control("Steering", list(MODES), default=now.mode, required=True, key="spillover.form.mode")
         mode = mode or "add"
@@ -118,7 +105,7 @@ def _form(now: Shown) -> None:
         tokens = st.number_input("Longest answer, tokens", 1, 4096, PLAIN.max_tokens, key="spillover.form.tokens")
     typed = {"blocks": blocks, "coefficients": doses}
     chosen = {
-        "model": spec.id, "organism": organism, "direction": direction, "mode": mode, "draws": draws,
+        "model": model, "organism": organism, "direction": direction, "mode": mode, "draws": draws,
         "per_suite": per_suite, "max_tokens": tokens,
     }  # fmt: skip
     ready = sources.is_ready(spec)
@@ -152,12 +139,12 @@ def settings_of(chosen: dict[str, Any], typed: dict[str, str]) -> SpilloverSetti
     return study.from_options(**chosen, blocks=whole_numbers(typed["blocks"]), coefficients=coefficients)
 
 
-def _named(now: Shown) -> tuple[ModelSpec, str | None, str | None] | None:
-    """Model, organism and direction (None: the organism's own); None where the model cannot be named."""
+def _named(now: Shown) -> tuple[str, ModelSpec, str | None, str | None] | None:
+    """Model as typed and as known, organism, and direction (None: its own); None where the model cannot be named."""
     chosen = show_model("spillover", now.model)
     if chosen is None:
         return None
-    _, spec = chosen
+    model, spec = chosen
     try:
         cards = {card.id: card for card in library.cards(spec.id)}
     except TillerError as error:
@@ -170,7 +157,7 @@ def _named(now: Shown) -> tuple[ModelSpec, str | None, str | None] | None:
         "Direction", [None, *cards], key=f"spillover.form.direction.{spec.id}",
         format_func=lambda key: cards[key].name if key in cards else "the organism’s own model contrast",
     )  # fmt: skip
-    return spec, organism, direction
+    return model, spec, organism, direction
 
 
 def _promise(chosen: dict[str, Any], typed: dict[str, str]) -> None:
@@ -190,4 +177,4 @@ def _start(settings: SpilloverSettings) -> None:
     if saved is not None:
         open_result(saved.summary)
         return
-    work.begin(arguments(settings), f"Spillover: {settings.mode} {settings.organism}’s direction", SLOT)
+    work.begin(study.arguments(settings), f"Spillover: {settings.mode} {settings.organism}’s direction", SLOT)
