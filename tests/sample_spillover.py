@@ -43,7 +43,8 @@ def make(chances: Chances = cures, shipped_as: str | None = None, **options: Any
     Args:
         options: of `SpilloverSettings`; the shipped organism and direction by default.
     """
-    inputs = Inputs(SpilloverSettings(**{"per_suite": 12, "n_resamples": 200, **options}))
+    usual = {"per_suite": 12, "n_resamples": 200, "dose": -1.0 if options.get("mode", "add") == "add" else 1.0}
+    inputs = Inputs(SpilloverSettings(**{**usual, **options}))
     settings = dict.fromkeys(setting for part in settings_of(inputs).values() for setting in part)
     answers = {setting: _answers(setting, len(inputs.prompts), chances(setting)) for setting in settings}
     made = {"command": "python -m core spillover", "fingerprint": "made-up", "dtype": "float32", "device": "cpu"}
