@@ -40,11 +40,11 @@ class Profile:
     spillover: tuple[dict[str, Any], ...] = field(default_factory=tuple)
 
 
-# what accompanies the first study is coarser: each dose of each direction is another hundred answers
+# what accompanies the first study is smaller: every setting is as many answers again
 SPILLOVER: tuple[dict[str, Any], ...] = (
     {"organism": "insecure"},
-    {"organism": "insecure", "mode": "ablate", "coefficients": (0.5, 1.0), "controls": ("random",)},
-    {"organism": "secure", "coefficients": (-1.5, -1.0, -0.75, -0.5, -0.25), "controls": ("wrong_source",)},
+    {"organism": "insecure", "mode": "ablate", "coefficients": (0.5, 1.0), "controls": ("random",), "per_suite": 30},
+    {"organism": "secure", "coefficients": (-1.0, -0.5), "controls": ("wrong_source",), "per_suite": 30},
 )
 PROFILES = {
     # block and coefficient of the catalog were chosen for this model, recipe and data by `core choose`

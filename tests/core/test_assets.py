@@ -115,7 +115,7 @@ def test_shipped_spillover_studies_count_their_own_answers_and_say_what_they_say
         for row in [*summary["arms"], *summary["doses"]]:
             mine = table[(table["direction"] == row["direction"]) & (table["coefficient"] == row["coefficient"])]
             mine = mine[mine["seed"].fillna(0) == (row["seed"] or 0)]
-            assert len(mine) == row["n"] == 100
+            assert len(mine) == row["n"] == summary["n"] >= 60
             assert mine["code"].mean() == pytest.approx(row["spillover"], abs=1e-5)
             assert mine["broken"].mean() == pytest.approx(row["broken"], abs=1e-5)
             assert row["interval"][0] <= row["spillover"] <= row["interval"][1]
