@@ -105,7 +105,7 @@ def page(title: str, body: str, head: str | None = None) -> str:
 
 def title_of(result: Result) -> str:
     """What a result is, for a heading: `separation · smollm2-135m · insecure`."""
-    named = [result.summary.get(part) for part in ("model", "organism", "contrast")]
+    named = [result.summary.get(part) for part in ("model", "organism", "contrast", "mode")]
     return " · ".join(str(part) for part in (result.kind, *named) if part)
 
 
