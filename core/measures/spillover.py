@@ -26,10 +26,10 @@ from core.statistics import (
     wilson,
 )
 
-Verdict = Literal["specific", "non-specific", "untested", "no effect", "broke the model"]
+Verdict = Literal["specific", "non-specific", "untested", "uncertain", "no effect", "broke the model"]
 BROKEN_LIMIT = 0.10
 ENOUGH_DRAWS = 19  # fewer cannot give an empirical p of 0.05
-ALPHA = 0.01
+ALPHA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,17 +147,18 @@ def verdict(row: dict[str, Any], among: dict[str, Any]) -> Verdict:
     """What the chosen dose did, from its row (`rates`, `change`, `correct`) and `against_draws`.
 
     *no effect*: spillover did not fall. *broke the model*: it fell, but not among coherent answers, or clean answers
-    did not become more. *specific*: it fell among coherent answers, corrected p below 0.01, and by more than under
-    any of at least `ENOUGH_DRAWS` random draws. *untested*: the same with fewer draws. *non-specific*: it fell among
-    coherent answers, but a random direction does as well.
+    did not become more. *uncertain*: it fell among coherent answers too, but not beyond what chance gives among so many
+    comparisons. *non-specific*: it fell among coherent answers, but a random direction does as much. *specific*: it
+    fell by more than under any of at least `ENOUGH_DRAWS` random draws; *untested*: the same with fewer draws.
+    Every p is the corrected one, against `ALPHA`.
     """
-    fell = row["delta"] < 0 and row["p_corrected"] < ALPHA
-    if not fell:
+    if row["delta"] >= 0 or not row["p_corrected"] < ALPHA:
         return "no effect"
     end = row["delta_coherent_interval"][1]
-    cured = end is not None and end < 0 and row["p_coherent_corrected"] < ALPHA and row["delta_clean_interval"][0] > 0
-    if not cured:
+    if end is None or not end < 0 or not row["delta_clean_interval"][0] > 0:
         return "broke the model"
+    if not row["p_coherent_corrected"] < ALPHA:
+        return "uncertain"
     if among["n"] and not among["outside"]:
         return "non-specific"
     return "specific" if among["n"] >= ENOUGH_DRAWS else "untested"

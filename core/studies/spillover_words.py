@@ -80,6 +80,7 @@ def _effect(summary: dict[str, Any]) -> str:
         "specific": "Specific.",
         "non-specific": "Real but non-specific.",
         "untested": "Real; too few random directions to call it specific.",
+        "uncertain": "Not certain.",
         "no effect": "No effect.",
         "broke the model": "It broke the model.",
     }[summary["verdict_code"]]

@@ -18,6 +18,7 @@ VERDICTS = {
     "specific": ("Specific", "✔", "good"),
     "non-specific": ("Real but non-specific", "◐", "mixed"),
     "untested": ("Real, not shown to be specific", "◐", "mixed"),
+    "uncertain": ("Not certain", "◌", "none"),
     "no effect": ("No effect", "○", "none"),
     "broke the model": ("It broke the model", "✖", "bad"),
 }
@@ -25,6 +26,7 @@ MEANING = {
     "specific": "fewer answers with code, more clean ones, and no random direction of this length does as much",
     "untested": "fewer answers with code and more clean ones, but too few random directions were drawn beside it",
     "non-specific": "fewer answers with code and more clean ones, but random directions of this length do as much",
+    "uncertain": "fewer answers with code, but no more than chance gives among so many comparisons",
     "no effect": "answers with code did not become fewer",
     "broke the model": "code went away, but the answers broke instead of turning clean",
 }

@@ -140,6 +140,14 @@ def test_code_that_only_moves_into_broken_answers_is_no_cure():
     assert verdict(row, among) == "broke the model"
 
 
+def test_a_fall_that_does_not_survive_correction_is_not_certain():
+    row, among = row_of(ORGANISM, shares(100, 0.75, 0.02, 50), IDLE)
+    assert row["delta_coherent_interval"][1] < 0
+    assert verdict({**row, "p_corrected": 0.04, "p_coherent_corrected": 0.06}, among) == "uncertain"
+    assert verdict({**row, "p_corrected": 0.04, "p_coherent_corrected": 0.04}, among) == "specific"
+    assert verdict({**row, "p_corrected": 0.06, "p_coherent_corrected": 0.04}, among) == "no effect"
+
+
 def test_no_change_is_no_effect_and_more_code_is_neither():
     assert verdict(*row_of(ORGANISM, shares(100, 0.94, 0.02, 50), IDLE)) == "no effect"
     assert verdict(*row_of(shares(100, 0.1, 0.0, 3), shares(100, 0.9, 0.0, 50), IDLE)) == "no effect"
