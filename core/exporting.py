@@ -242,7 +242,7 @@ div {{ overflow: auto; max-height: 34rem; border: 1px solid #8888; }}
 table {{ border-collapse: collapse; }}
 th {{ position: sticky; top: 0; background: Canvas; text-align: start; }}
 th, td {{ border-bottom: 1px solid #8888; padding: 0.2rem 0.6rem; vertical-align: top; }}
-td {{ white-space: pre-wrap; unicode-bidi: plaintext; max-width: 40rem; overflow-wrap: anywhere; }}
+td {{ white-space: pre-wrap; unicode-bidi: plaintext; max-width: 40rem; overflow-wrap: break-word; }}
 </style></head><body>
 {body}
 </body></html>

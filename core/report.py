@@ -226,7 +226,8 @@ def _records(title: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _command(made: Reproduced) -> str:
-    return f"python -m core reproduce --profile {made.profile.name}"
+    shipped = all(organism.shipped for organism in made.organisms.values())
+    return f"python -m core reproduce --profile {made.profile.name}{' --shipped' if shipped else ''}"
 
 
 def _text(value: Any) -> str:
