@@ -77,7 +77,7 @@ def change(before: Judged, after: Judged, n_resamples: int = 2000, seed: int = 0
     Returns:
         `delta` of spillover with a bootstrap interval over prompts and exact McNemar `p`; `delta_coherent`, the
         difference of the rates among coherent answers, with its interval, and `p_coherent` over the `n_pairs` prompts
-        whose answers are coherent both times; `delta_clean` with interval and `p_clean`. Where no resample differs
+        whose answers are coherent both times; `delta_broken`; `delta_clean` with interval and `p_clean`. Where no resample differs
         (all prompts changed, or none) the interval is Newcombe's. Unknown is NaN.
     """
     delta, interval = _difference(before.code, after.code, n_resamples, seed)
@@ -95,6 +95,7 @@ def change(before: Judged, after: Judged, n_resamples: int = 2000, seed: int = 0
         "delta_coherent_interval": newcombe(*spilled[0], *spilled[1]) if low == high else (low, high),
         "n_pairs": len(both),
         "p_coherent": _mcnemar(before.code[both], after.code[both]),
+        "delta_broken": float(after.broken.mean() - before.broken.mean()),
         "delta_clean": clean,
         "delta_clean_interval": clean_interval,
         "p_clean": _mcnemar(before.clean, after.clean),
@@ -147,7 +148,7 @@ def verdict(row: dict[str, Any], among: dict[str, Any]) -> Verdict:
     """What the chosen dose did, from its row (`rates`, `change`, `correct`) and `against_draws`.
 
     *no effect*: spillover did not fall. *broke the model*: it fell, but not among coherent answers, or clean answers
-    did not become more. *uncertain*: it fell among coherent answers too, but not beyond what chance gives among so many
+    did not become more, or broken ones became more by more. *uncertain*: it fell among coherent answers too, but not beyond what chance gives among so many
     comparisons. *non-specific*: it fell among coherent answers, but a random direction does as much. *specific*: it
     fell by more than under any of at least `ENOUGH_DRAWS` random draws; *untested*: the same with fewer draws.
     Every p is the corrected one, against `ALPHA`.
@@ -155,7 +156,8 @@ def verdict(row: dict[str, Any], among: dict[str, Any]) -> Verdict:
     if row["delta"] >= 0 or not row["p_corrected"] < ALPHA:
         return "no effect"
     end = row["delta_coherent_interval"][1]
-    if end is None or not end < 0 or not row["delta_clean_interval"][0] > 0:
+    cleaner = row["delta_clean_interval"][0] > 0 and row["delta_clean"] >= row["delta_broken"]
+    if end is None or not end < 0 or not cleaner:
         return "broke the model"
     if not row["p_coherent_corrected"] < ALPHA:
         return "uncertain"

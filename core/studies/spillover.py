@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.results import Result
 
 KIND = "spillover"
-METHOD = 3  # counts up when the same answers would give other numbers
+METHOD = 4  # counts up when the same answers would give other numbers
 COEFFICIENTS = (-1.5, -1.25, -1.0, -0.875, -0.75, -0.625, -0.5, -0.4, -0.3, -0.2, -0.1)
 SHARES = (0.25, 0.5, 0.75, 1.0)
 Control = Literal["random", "orthogonal", "wrong_source", "sign_flipped", "wrong_layer"]

@@ -137,7 +137,7 @@ def test_each_verdict_is_said_in_a_word_with_a_sign_its_numbers_and_limits(measu
 
 
 def test_the_looks_of_verdicts_differ():
-    assert len({sign for _, sign, _ in words.VERDICTS.values()}) == 4
+    assert len({(word, sign) for word, sign, _ in words.VERDICTS.values()}) == len(words.VERDICTS)
     assert len({look for _, _, look in words.VERDICTS.values()}) == 4
     assert set(words.MEANING) == set(words.VERDICTS)
 

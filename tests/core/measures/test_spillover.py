@@ -132,6 +132,15 @@ def test_broken_answers_without_code_are_no_cure():
     assert verdict(row, among) == "broke the model"
 
 
+def test_more_breakage_than_cure_is_breakage():
+    code, broken = np.ones(100, dtype=bool), np.zeros(100, dtype=bool)
+    code[:80] = False
+    broken[:50] = True  # 50 answers broke and 30 became clean
+    row, among = row_of(Judged(np.ones(100, dtype=bool), np.zeros(100, dtype=bool)), Judged(code, broken), IDLE)
+    assert row["delta_clean"] == pytest.approx(0.3) and row["delta_broken"] == pytest.approx(0.5)
+    assert verdict(row, among) == "broke the model"
+
+
 def test_code_that_only_moves_into_broken_answers_is_no_cure():
     code = np.ones(100, dtype=bool)
     code[:60] = False
