@@ -77,8 +77,8 @@ def change(before: Judged, after: Judged, n_resamples: int = 2000, seed: int = 0
     Returns:
         `delta` of spillover with a bootstrap interval over prompts and exact McNemar `p`; `delta_coherent`, the
         difference of the rates among coherent answers, with its interval, and `p_coherent` over the `n_pairs` prompts
-        whose answers are coherent both times; `delta_broken`; `delta_clean` with interval and `p_clean`. Where no resample differs
-        (all prompts changed, or none) the interval is Newcombe's. Unknown is NaN.
+        whose answers are coherent both times; `delta_broken`; `delta_clean` with interval and `p_clean`. Where no
+        resample differs (all prompts changed, or none) the interval is Newcombe's. Unknown is NaN.
     """
     delta, interval = _difference(before.code, after.code, n_resamples, seed)
     clean, clean_interval = _difference(before.clean, after.clean, n_resamples, seed)
@@ -148,9 +148,10 @@ def verdict(row: dict[str, Any], among: dict[str, Any]) -> Verdict:
     """What the chosen dose did, from its row (`rates`, `change`, `correct`) and `against_draws`.
 
     *no effect*: spillover did not fall. *broke the model*: it fell, but not among coherent answers, or clean answers
-    did not become more, or broken ones became more by more. *uncertain*: it fell among coherent answers too, but not beyond what chance gives among so many
-    comparisons. *non-specific*: it fell among coherent answers, but a random direction does as much. *specific*: it
-    fell by more than under any of at least `ENOUGH_DRAWS` random draws; *untested*: the same with fewer draws.
+    did not become more, or broken ones rose by more than they. *uncertain*: it fell among coherent answers too, but
+    not beyond what chance gives among so many comparisons. *non-specific*: it fell among coherent answers, but a random
+    direction does as much. *specific*: it fell by more than under any of at least `ENOUGH_DRAWS` random draws;
+    *untested*: the same with fewer draws.
     Every p is the corrected one, against `ALPHA`.
     """
     if row["delta"] >= 0 or not row["p_corrected"] < ALPHA:

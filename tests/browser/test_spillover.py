@@ -81,12 +81,18 @@ def test_a_cold_deep_link_leads_from_the_verdict_to_the_answers(measured, visit,
 
 def test_another_organism_has_another_verdict_and_back_returns(measured, visit):
     page = settled(visit(address(measured)))
+    said = page.locator(".spill-verdict p").first.inner_text()
     page.get_by_role("combobox", name="Organism").first.click()
     page.get_by_role("option", name="secure", exact=True).click()
-    page.wait_for_selector(f"{VERDICT}:has-text('It broke the model')")
+    page.wait_for_function("text => document.querySelector('.spill-verdict p').innerText !== text", arg=said)
     page.wait_for_url("**organism=secure*")
     go_back(page)
-    page.wait_for_selector(f"{VERDICT}:has-text('Specific')")
+    page.wait_for_function("text => document.querySelector('.spill-verdict p').innerText === text", arg=said)
+
+
+def test_a_model_that_only_broke_is_called_so(measured, visit):
+    page = settled(visit(address(measured, "broke")))
+    page.wait_for_selector(f"{VERDICT}:has-text('It broke the model')")
 
 
 def test_a_click_on_a_dose_looks_at_it(measured, visit):

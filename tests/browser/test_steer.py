@@ -318,7 +318,7 @@ def test_two_browsers_at_once_take_turns_and_see_nothing_of_each_other(live_serv
     first.wait_for_function(f"document.querySelector('.cursor') && {TEXTS}.every(t => t.length > 3)", timeout=LONG)
     press(second, "Generate")
     wait_for_status(second, "1 job before this one")
-    assert set(second.evaluate(TEXTS)) == {"Nothing written yet."}
+    assert set(second.evaluate(TEXTS)) <= {"", "Nothing written yet."}
     wait_for_status(first, "Done")
     wait_for_status(second, "Done")
     second.wait_for_timeout(500)
