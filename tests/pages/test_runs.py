@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import jobs, paths, results
+from core import disk, jobs, paths, results
 from core.jobs import Job
 from core.results import save_result
 from pages.parts import jobs as work
 from pages.parts.literal import literal
-from pages.parts.runs import saved, targets, view, words
+from pages.parts.runs import saved, space, targets, view, words
 from tests import sample_jobs, sample_separation
 from tests.pages import app as pages
 from tests.pages.app import SECONDS, heavy_imports, html, pieces, run, visit, wait_for
@@ -361,3 +361,7 @@ def test_disk_use_is_told_by_part():
     (paths.cache() / "cells" / "a").write_bytes(b"x" * 123_456)
     text = html(open_page())
     assert "answers that studies share" in text and "123 kB" in text and "free" in text
+
+
+def test_every_part_of_the_disk_is_explained():
+    assert set(space.MEANING) == {*disk.PARTS, "other"}

@@ -17,6 +17,8 @@ MEANING = {
     "studies": "saved results",
     "cells": "answers that studies share",
     "jobs": "logs and progress",
+    "datasets": "imported here",
+    "reports": "made by reproduce",
     "uploads": "files given to a page",
     "other": "all else",
 }
