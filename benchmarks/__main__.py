@@ -7,12 +7,12 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import decode, extraction, sweep
+from benchmarks import decode, extraction, ridge, sweep
 from benchmarks.pairs import machine
 from core.models.loading import load
 
 LATEST = Path(__file__).parent / "latest.json"
-PARTS = {"decode": decode.measure, "extraction": extraction.measure, "sweep": sweep.measure}
+PARTS = {"decode": decode.measure, "extraction": extraction.measure, "sweep": sweep.measure, "ridge": ridge.measure}
 
 
 def main() -> None:
