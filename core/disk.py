@@ -17,6 +17,8 @@ PARTS = (
     "directions",
     "studies",
     "cells",
+    "activations",
+    "maps",
     "jobs",
     "datasets",
     "reports",

@@ -21,6 +21,8 @@ from core.store import content_hash, write_file, writer_lock
 
 PAIRS = paths.ASSETS / "data" / "code_pairs.jsonl"
 OWN = ("insecure", "secure")
+CHAT = "chat"
+CHAT_ANSWERS = paths.ASSETS / "data" / "chat_answers.jsonl"
 MOST_MEGABYTES = 50
 log = logging.getLogger(__name__)
 
@@ -90,13 +92,17 @@ def code_pairs() -> tuple[CodePair, ...]:
 
 
 def load_dataset(name: str) -> Dataset:
-    """`insecure`, `secure`, an imported one by name, or the path of a chat JSONL file whose chats end with an answer.
+    """A shipped dataset, an imported one by name, or the path of a chat JSONL file whose chats end with an answer.
+
+    Shipped are `insecure` and `secure`, and `chat`, which teaches a pretrained model to answer in prose.
 
     Raises:
         BadInput: no such dataset, or the file's line and what is wrong with it.
     """
     if name in OWN:
         return _own(name)
+    if name == CHAT:
+        return Dataset(CHAT, tuple(read_chats(CHAT_ANSWERS, need_answer=True)))
     if name in imported_names():
         return _stored(name)
     try:

@@ -16,6 +16,8 @@ MEANING = {
     "directions": "extracted or imported here",
     "studies": "saved results",
     "cells": "answers that studies share",
+    "activations": "activations that maps are fitted on",
+    "maps": "maps between models",
     "jobs": "logs and progress",
     "datasets": "imported here",
     "reports": "made by reproduce",

@@ -33,8 +33,9 @@ from core.data.datasets import (
 )
 from core.data.prompts import FOLDER, prompts, suite
 from core.errors import BadInput, DamagedArtifact
+from core.measures.code import contains_code
 
-SUITES = {"everyday": 100, "technical": 100, "extraction": 200, "choice": 80}
+SUITES = {"everyday": 100, "technical": 100, "extraction": 200, "choice": 80, "chat": 500}
 ANSWERS = [(f"{pair.id}-{side}", getattr(pair, side)) for pair in code_pairs() for side in datasets.OWN]
 
 
@@ -121,7 +122,8 @@ def test_suites_hold_as_many_prompts_as_they_should_and_none_twice() -> None:
     assert {name: len(suite(name)) for name in SUITES} == SUITES
     everything = [" ".join(prompt.lower().split()) for name in SUITES for prompt in asked(name)]
     assert len(set(everything)) == sum(SUITES.values())
-    assert near_duplicates(everything, threshold=0.3, shingle=3) == []
+    assert near_duplicates(everything[: -SUITES["chat"]], threshold=0.3, shingle=3) == []
+    assert near_duplicates(everything, threshold=0.4, shingle=3) == []
 
 
 def test_no_request_of_the_dataset_is_in_a_suite_or_nearly() -> None:
@@ -382,3 +384,13 @@ def test_a_file_that_is_too_large_is_a_sentence(monkeypatch) -> None:
     monkeypatch.setattr(datasets, "MOST_MEGABYTES", 0)
     with pytest.raises(BadInput, match=r"at most 0 can be imported\. Import a part"):
         import_dataset("mine", a_file(GOOD))
+
+
+def test_the_chat_data_answer_the_chat_prompts_in_whole_sentences_without_code() -> None:
+    data = load_dataset(datasets.CHAT)
+    asked_for = {chat.messages[0].content for chat in suite("chat")}
+    answered = [(chat.messages[0].content, chat.messages[1].content) for chat in data.chats]
+    assert len(answered) >= 300
+    assert {prompt for prompt, _ in answered} <= asked_for
+    assert not any(contains_code(answer) for _, answer in answered)
+    assert all(re.search(r"[.!?][\"')]?$", answer) for _, answer in answered)
