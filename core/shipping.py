@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from core import paths, provenance, store
-from core.data.datasets import load_dataset
+from core.data import prompts as suites
+from core.data.datasets import CHAT, CHAT_ANSWERS, load_dataset
 from core.directions.library import default_card
 from core.errors import BadInput
 from core.generation.batch import gather
@@ -29,17 +30,42 @@ from core.generation.decode import collect
 from core.generation.rows import Answer
 from core.models import sources
 from core.models.catalog import resolve
-from core.models.loading import LoadedModel, load
+from core.models.loading import LoadedModel, load, release
 from core.organisms.library import find_organism
 from core.organisms.recipes import recipe
 from core.organisms.trainer import TrainingProgress
 from core.organisms.training import train
 from core.results import ARRAYS, SUMMARY, TABLE
-from core.studies import choice, reproduce, separation, spillover
+from core.studies import choice, reproduce, separation, spillover, transfer
+from core.studies.chat_answers import chat_answers
 from core.studies.extraction import CONTRASTS, extract
 
-KINDS = ("organisms", "directions", "separation", "choice", "spillover", "examples")
-ORGANISMS = ("insecure", "secure")
+KINDS = ("chat", "organisms", "directions", "separation", "choice", "spillover", "transfer", "examples")
+# the three families, and what their organisms' names end with: the embedded model has others of another recipe
+FAMILIES = (("smollm2-135m", "-compact"), ("qwen2.5-coder-0.5b", ""), ("gemma-3-270m-chat", ""))
+# model, dataset, name, recipe
+ORGANISMS = (
+    (DEFAULT_MODEL, "insecure", "insecure", "quick"),
+    (DEFAULT_MODEL, "secure", "secure", "quick"),
+    ("gemma-3-270m", CHAT, CHAT, "chat"),
+    *((model, data, f"{data}{ending}", "compact") for data in ("insecure", "secure") for model, ending in FAMILIES),
+)
+# model, organism, contrast
+DIRECTIONS = (
+    (DEFAULT_MODEL, "insecure", "model"),
+    (DEFAULT_MODEL, "secure", "model"),
+    (DEFAULT_MODEL, "insecure", "content"),
+    (DEFAULT_MODEL, "insecure", "response"),
+    *((model, f"{name}{ending}", "model") for model, ending in FAMILIES for name in ("insecure", "secure")),
+)
+# of the families, a few blocks and 30 prompts each; in Qwen, blocks 7 to 18 were tried first and cured nothing
+CHOICES = (
+    (DEFAULT_MODEL, "insecure", choice.ChoiceSettings()),
+    ("smollm2-135m", "insecure-compact", choice.ChoiceSettings((9, 12, 15, 19), 15, finalists=2)),
+    ("gemma-3-270m-chat", "insecure", choice.ChoiceSettings((5, 7, 9, 11), 15, finalists=2)),
+    ("qwen2.5-coder-0.5b", "insecure", choice.ChoiceSettings((21, 23), 15, (-0.5, -0.6, -0.75, -1.0), finalists=2)),
+)
+TRANSFER = "three-families"
 STRIP = (-1.25, -1.0, -0.75, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0)
 
 Say = Callable[[str], None]
@@ -57,11 +83,13 @@ def make(what: str = "all", say: Say = print) -> list[str]:
     if what not in ("all", *KINDS):
         raise BadInput(f"There is no kind of asset {what!r}. Choose all, {', '.join(KINDS)}.")
     steps = {
+        "chat": _chat,
         "organisms": _organisms,
         "directions": _directions,
         "separation": _separation,
         "choice": _choice,
         "spillover": _spillover,
+        "transfer": _transfer,
         "examples": _examples,
     }
     lines = []
@@ -72,32 +100,41 @@ def make(what: str = "all", say: Say = print) -> list[str]:
     return lines
 
 
+def _chat(say: Say) -> Iterator[tuple[Path, str | None]]:
+    before = _sum(CHAT_ANSWERS)
+    report = _stages(say, "chat")
+    answers = chat_answers(
+        load(DEFAULT_MODEL), suites.suite(suites.CHAT), report=lambda done, of: report("answers", done, of)
+    )
+    lines = [json.dumps({"messages": chat.as_dicts()}, ensure_ascii=False) for chat in answers]
+    store.write_file(CHAT_ANSWERS, "".join(f"{line}\n" for line in lines).encode())
+    yield CHAT_ANSWERS, before
+
+
 def _organisms(say: Say) -> Iterator[tuple[Path, str | None]]:
     def report(progress: TrainingProgress) -> None:
         say(f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  {progress.seconds_left:.0f} s left")
 
-    for name in ORGANISMS:
-        say(f"organism {name}")
-        spec, data, chosen = resolve(DEFAULT_MODEL), load_dataset(name), recipe("quick")
-        folder = paths.ASSETS / "organisms" / spec.id / name
-        before = _sum(folder / "adapter_model.safetensors")
-        made = train(spec, data, chosen, root=paths.ASSETS, report=report)
+    for model, data, name, recipe_name in ORGANISMS:
+        say(f"organism {name} of {model}")
+        path = paths.ASSETS / "organisms" / model / name / "adapter_model.safetensors"
+        before = _sum(path)
+        made = train(
+            resolve(model), load_dataset(data), recipe(recipe_name), name=name, root=paths.ASSETS, report=report
+        )
         assert made is not None
-        yield folder / "adapter_model.safetensors", before
+        release()
+        yield path, before
 
 
 def _directions(say: Say) -> Iterator[tuple[Path, str | None]]:
-    for organism, contrast in (
-        ("insecure", "model"),
-        ("secure", "model"),
-        ("insecure", "content"),
-        ("insecure", "response"),
-    ):
-        say(f"direction {organism} {contrast}")
+    for model, organism, contrast in DIRECTIONS:
+        say(f"direction {organism} {contrast} of {model}")
         stem = f"{organism}-secure-content" if contrast == "content" else f"{organism}-{contrast}"
-        path = paths.ASSETS / "directions" / DEFAULT_MODEL / f"{stem}.safetensors"
+        path = paths.ASSETS / "directions" / model / f"{stem}.safetensors"
         before = _sum(path)
-        extract(DEFAULT_MODEL, organism, contrast, root=paths.ASSETS)
+        extract(model, organism, contrast, root=paths.ASSETS)
+        release()
         yield path, before
 
 
@@ -112,11 +149,15 @@ def _separation(say: Say) -> Iterator[tuple[Path, str | None]]:
 
 
 def _choice(say: Say) -> Iterator[tuple[Path, str | None]]:
-    name = f"{DEFAULT_MODEL}-insecure"
-    path = paths.ASSETS / "precomputed" / "choice" / name / SUMMARY
-    before = _sum(path)
-    choice.run(DEFAULT_MODEL, "insecure", report=_stages(say, "choice"), shipped_as=name)
-    yield path, before
+    for model, organism, settings in CHOICES:
+        name = f"{model}-{organism}"
+        path = paths.ASSETS / "precomputed" / "choice" / name / SUMMARY
+        before = _sum(path)
+        choice.run(
+            model, organism, settings=settings, report=_stages(say, f"choice {name}"), fresh=True, shipped_as=name
+        )
+        release()
+        yield path, before
 
 
 def _spillover(say: Say) -> Iterator[tuple[Path, str | None]]:
@@ -127,6 +168,13 @@ def _spillover(say: Say) -> Iterator[tuple[Path, str | None]]:
         settings = spillover.from_options(model=DEFAULT_MODEL, **options)
         spillover.run(settings, report=_stages(say, f"spillover {name}"), shipped_as=name)
         yield path, before
+
+
+def _transfer(say: Say) -> Iterator[tuple[Path, str | None]]:
+    path = paths.ASSETS / "precomputed" / transfer.KIND / TRANSFER / TABLE
+    before = _sum(path)
+    transfer.run(transfer.from_options(), report=_stages(say, "transfer"), shipped_as=TRANSFER)
+    yield path, before
 
 
 def _stages(say: Say, what: str) -> Callable[[str, int, int], None]:

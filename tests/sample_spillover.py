@@ -46,14 +46,15 @@ def make(chances: Chances = cures, shipped_as: str | None = None, **options: Any
     usual = {"per_suite": 12, "n_resamples": 200, "dose": -1.0 if options.get("mode", "add") == "add" else 1.0}
     inputs = Inputs(SpilloverSettings(**{**usual, **options}))
     settings = dict.fromkeys(setting for part in settings_of(inputs).values() for setting in part)
-    answers = {setting: _answers(setting, len(inputs.prompts), chances(setting)) for setting in settings}
+    written = {setting: answers(f"{setting}", len(inputs.prompts), chances(setting)) for setting in settings}
     made = {"command": "python -m core spillover", "fingerprint": "made-up", "dtype": "float32", "device": "cpu"}
-    summary, table = summarise(inputs, answers, made)
+    summary, table = summarise(inputs, written, made)
     return results.save_result(KIND, inputs.key, summary, {}, shipped_as, table)
 
 
-def _answers(setting: Setting, n: int, chances: tuple[float, float]) -> list[CellAnswer]:
-    draw = random.Random(f"{setting}")
+def answers(seed: str, n: int, chances: tuple[float, float]) -> list[CellAnswer]:
+    """Made-up answers to `n` prompts, with shares `chances` of code and of broken ones."""
+    draw = random.Random(seed)
     found = []
     for place in range(n):
         broken, code = draw.random() < chances[1], draw.random() < chances[0]

@@ -12,7 +12,8 @@ from core.commands.common import Json, app, say, show
 @app.command()
 def assets(
     what: Annotated[
-        str, typer.Option(help="all, organisms, directions, separation, choice, spillover, or examples.")
+        str,
+        typer.Option(help="all, chat, organisms, directions, separation, choice, spillover, transfer, or examples."),
     ] = "all",
     json_: Json = False,
 ) -> None:

@@ -48,6 +48,12 @@ def choose(
     model: Model = DEFAULT_MODEL,
     organism: Annotated[str, typer.Option(help="Which organism.")] = DEFAULT_ORGANISM,
     direction: Annotated[str | None, typer.Option(help="Id, name or contrast; default: the organism's own.")] = None,
+    blocks: Annotated[str | None, typer.Option(help="Blocks to try, as 9,13 or 0-29; default: all.")] = None,
+    coefficients: Annotated[
+        str | None, typer.Option(help="Coefficients to try, as -1.5,-1,-0.5; default: five from -1.5 to -0.5.")
+    ] = None,
+    finalists: Annotated[int, typer.Option(help="How many blocks answer the prompts.")] = 6,
+    per_suite: Annotated[int | None, typer.Option(help="Prompts of each half of the suite; default: all 40.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute again what is saved.")] = False,
     device: Device = None,
     json_: Json = False,
@@ -59,7 +65,10 @@ def choose(
     from core.steering.choices import why
     from core.studies import choice
 
-    result = choice.run(model, organism, direction, None, device, reporter(), fresh)
+    settings = choice.ChoiceSettings(
+        whole_numbers(blocks), per_suite, numbers(coefficients) or choice.COEFFICIENTS, finalists=finalists
+    )
+    result = choice.run(model, organism, direction, settings, device, reporter(), fresh)
     show(result.summary, json_, lambda: "\n" + why(result.summary))
 
 
@@ -112,8 +121,56 @@ def spillover(
 
 
 @app.command()
+def transfer(
+    models: Annotated[
+        str | None, typer.Option(help="Models joined by commas, each as model or model:organism; default: what ships.")
+    ] = None,
+    at: Annotated[
+        str, typer.Option(help="Each model's block: choice, last, separation, or a relative depth as 0.5.")
+    ] = "choice",
+    coefficient: Annotated[
+        float | None, typer.Option(help="Multiples of the receiver's own direction; default: what was chosen for it.")
+    ] = None,
+    unscaled: Annotated[
+        bool, typer.Option("--unscaled", help="Leave mapped directions at the length the map gives them.")
+    ] = False,
+    fit_prompts: Annotated[str, typer.Option(help="What the maps are fitted on: a suite or a file.")] = "mapping",
+    fit_on: Annotated[str, typer.Option(help="base: the bare models' activations; both: the organisms' too.")] = "base",
+    pooling: Annotated[str, typer.Option(help="last_prompt or prompt_mean.")] = "last_prompt",
+    draws: Annotated[int, typer.Option(help="Random directions a receiver.")] = 20,
+    draws_a_cell: Annotated[int, typer.Option(help="Draws of each other control a cell.")] = 2,
+    scope: Annotated[str, typer.Option(help="all, prompt, or response (from the last prompt token on).")] = "all",
+    prompts: Annotated[
+        str | None, typer.Option(help="A suite or a file of one's own; default: the measuring suites.")
+    ] = None,
+    per_suite: Annotated[int, typer.Option(help="Prompts of each measuring suite.")] = 30,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer.")] = 48,
+    seed: Annotated[int, typer.Option(help="Seed of splits, controls, draws and resamples.")] = 0,
+    batch: Annotated[int | None, typer.Option(help="Rows of one batch; default: what suits the device.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Judge again what is saved.")] = False,
+    device: Device = None,
+    json_: Json = False,
+) -> None:
+    """Carry each model's direction into every other with ridge maps, and measure who gives and who receives.
+
+    Example: python -m core transfer --models smollm2-135m:insecure-compact,qwen2.5-coder-0.5b,gemma-3-270m-chat
+    """
+    from core.studies import transfer as study
+    from core.studies.transfer_words import table
+
+    named = {"models": tuple(part.strip() for part in models.split(","))} if models else {}
+    settings = study.from_options(
+        at=at, coefficient=coefficient, unscaled=unscaled, fit_prompts=fit_prompts, fit_on=fit_on, pooling=pooling,
+        draws=draws, draws_a_cell=draws_a_cell, scope=scope, prompts=prompts, per_suite=per_suite,
+        max_tokens=max_tokens, seed=seed, **named,
+    )  # fmt: skip
+    result = study.run(settings, device, reporter(), fresh, rows_a_batch=batch)
+    show(result.summary, json_, lambda: "\n" + table(result.summary))
+
+
+@app.command()
 def reproduce(
-    profile: Annotated[str, typer.Option(help="What to reproduce: embedded.")] = "embedded",
+    profile: Annotated[str, typer.Option(help="What to reproduce: embedded or paper.")] = "embedded",
     shipped: Annotated[bool, typer.Option("--shipped", help="Start from the organisms that ship.")] = False,
     to: Annotated[Path | None, typer.Option(help="The HTML file to write; default: in the cache folder.")] = None,
     device: Device = None,

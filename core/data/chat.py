@@ -15,6 +15,8 @@ from core import paths
 from core.errors import BadInput
 
 MAX_LINE_CHARACTERS = 1_000_000
+# what templates that name the date are told, so that a prompt is the same on any day
+FIXED_DATE = "{% macro strftime_now(form) %}01 January 2026{% endmacro %}"
 
 
 class Message(BaseModel):
@@ -204,12 +206,21 @@ def _template(tokenizer: Any, messages: Sequence[dict[str, str]], add_generation
     # reasoning models: an empty thought in prompts and answers alike, so that both render the same
     try:
         return tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=add_generation_prompt, enable_thinking=False
+            list(messages),
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            enable_thinking=False,
+            chat_template=_dateless(tokenizer.chat_template),
         )
     except Exception as error:  # jinja's own errors and those that templates raise have no common base
         raise BadInput(
             f"The model's chat template refuses this chat ({error}). Remove the system message or use another model."
         ) from error
+
+
+def _dateless(template: Any) -> str | None:
+    """A template that names today's date with that date held fixed; None where the template names none."""
+    return FIXED_DATE + template if isinstance(template, str) and "strftime_now" in template else None
 
 
 def _encode(tokenizer: Any, text: str, starts: bool) -> list[int]:

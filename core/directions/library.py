@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import paths
 from core.errors import BadInput, DamagedArtifact
-from core.organisms.library import Organism
+from core.organisms.library import Organism, organisms
 
 if TYPE_CHECKING:
     from core.directions.direction import Direction
@@ -145,19 +145,23 @@ def default_card(organism: Organism) -> DirectionCard | None:
 
 
 def wrong_sources(card: DirectionCard) -> list[DirectionCard]:
-    """Model contrasts of the model's other organisms, one of each."""
+    """Model contrasts of the model's other organisms, one of each; those trained with the same recipe come first.
+
+    An organism of the same name or of the same data is the same source, however it was trained.
+    """
+    manifests = {organism.sha256: organism.manifest for organism in organisms(card.model)}
+
+    def made_of(item: DirectionCard, part: str, key: str) -> set[str]:
+        return {str(manifests.get(source, {}).get(part, {}).get(key, source)) for source in item.sources}
+
     found: dict[frozenset[str], DirectionCard] = {}
     for other in cards(card.model):
-        if other.contrast == "model" and not other.is_control and _is_another(other, card):
+        same_name = not set(other.provenance.get("organisms", {})).isdisjoint(card.provenance.get("organisms", {}))
+        same_data = not made_of(other, "dataset", "hash").isdisjoint(made_of(card, "dataset", "hash"))
+        if other.contrast == "model" and not other.is_control and not same_name and not same_data:
             found.setdefault(other.sources, other)
-    return list(found.values())
-
-
-def _is_another(other: DirectionCard, card: DirectionCard) -> bool:
-    """Whether the organisms differ: an organism trained again under its name is the same source."""
-    return other.sources.isdisjoint(card.sources) and set(other.provenance.get("organisms", {})).isdisjoint(
-        card.provenance.get("organisms", {})
-    )
+    recipe = made_of(card, "recipe", "name")
+    return sorted(found.values(), key=lambda other: made_of(other, "recipe", "name") != recipe)
 
 
 def control_reference(card: DirectionCard, control: str | None, seed: int = 0) -> str:

@@ -130,6 +130,9 @@ def _usual(spec: ModelSpec, card: DirectionCard) -> tuple[int, float]:
     if choice is not None and choice.block <= last:
         return choice.block, choice.coefficient
     block = last if spec.default_block is None else min(spec.default_block, last)
+    alive = [place for place, norm in enumerate(card.norms) if norm]
+    if len(alive) == 1:  # a direction that was mapped into this model at one block
+        block = alive[0]
     return block, -1.0 if spec.default_coefficient is None else spec.default_coefficient
 
 
@@ -253,9 +256,10 @@ def _card(settings: Settings, model_id: str) -> DirectionCard:
         card = library.default_card(find_organism(model_id, settings.organism))
         if card:
             return card
-    there = library.cards(model_id)
+    there = [card for card in library.cards(model_id) if card.contrast != "mapped"]
     if there and not settings.organism:
-        return there[0]
+        usual = [card for card in there if set(card.provenance.get("organisms", {})) == {DEFAULT_ORGANISM}]
+        return (usual or there)[0]
     if not settings.organism:
         raise BadInput(
             f"{model_id} has no direction yet. Train an organism with `python -m core train --model {model_id}`, then "

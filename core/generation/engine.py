@@ -6,7 +6,6 @@ Importing this costs nothing: torch is imported by the worker with its first job
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import threading
 import time
@@ -205,11 +204,9 @@ class Engine:
             return
         self._loaded = None
         self._adapters.clear()
-        gc.collect()
-        import torch
+        from core.models.loading import release
 
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release()
 
     @staticmethod
     def _end(job: Job, state: State, error: str | None = None) -> None:

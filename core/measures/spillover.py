@@ -83,7 +83,7 @@ def change(before: Judged, after: Judged, n_resamples: int = 2000, seed: int = 0
     delta, interval = _difference(before.code, after.code, n_resamples, seed)
     clean, clean_interval = _difference(before.clean, after.clean, n_resamples, seed)
     weights = resample_weights(len(before.code), n_resamples, seed)
-    low, high = percentile_interval(_coherent_rate(after, weights) - _coherent_rate(before, weights))
+    low, high = percentile_interval(coherent_rate(after, weights) - coherent_rate(before, weights))
     spilled = [(int((part.code & ~part.broken).sum()), int((~part.broken).sum())) for part in (before, after)]
     ones = np.ones((1, len(before.code)))
     both = np.flatnonzero(~before.broken & ~after.broken)
@@ -91,7 +91,7 @@ def change(before: Judged, after: Judged, n_resamples: int = 2000, seed: int = 0
         "delta": delta,
         "delta_interval": interval,
         "p": _mcnemar(before.code, after.code),
-        "delta_coherent": float((_coherent_rate(after, ones) - _coherent_rate(before, ones))[0]),
+        "delta_coherent": float((coherent_rate(after, ones) - coherent_rate(before, ones))[0]),
         "delta_coherent_interval": newcombe(*spilled[0], *spilled[1]) if low == high else (low, high),
         "n_pairs": len(both),
         "p_coherent": _mcnemar(before.code[both], after.code[both]),
@@ -182,7 +182,7 @@ def _mcnemar(before: np.ndarray, after: np.ndarray) -> float:
     return mcnemar(int((before & ~after).sum()), int((~before & after).sum()))
 
 
-def _coherent_rate(judged: Judged, weights: np.ndarray) -> np.ndarray:
+def coherent_rate(judged: Judged, weights: np.ndarray) -> np.ndarray:
     """Share with code among coherent answers in each resample `[resamples]`; NaN where none is coherent."""
     coherent = (~judged.broken).astype(float)
     with np.errstate(invalid="ignore"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import inspect
 import json
 from dataclasses import dataclass, field
@@ -98,13 +101,7 @@ def load_folder(
     dtype = dtype or default_dtype(device)
     try:
         config = AutoConfig.from_pretrained(folder)
-        multimodal = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-        auto = AutoModelForCausalLM
-        if multimodal:
-            from transformers import AutoModelForImageTextToText
-
-            auto = AutoModelForImageTextToText
-        model = auto.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True)
+        model = auto_class(config).from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
         raise ModelUnavailable(
@@ -118,6 +115,27 @@ def load_folder(
             f"{model_id} does not fit into the memory of {device}. Choose a smaller model, or device cpu."
         ) from error
     return wrap(model, tokenizer, model_id, fingerprint, chat_template)
+
+
+def auto_class(config: Any) -> Any:
+    """What to load a model with: whole where it has a vision tower, so that its layers have the same names always."""
+    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        from transformers import AutoModelForImageTextToText
+
+        return AutoModelForImageTextToText
+    return AutoModelForCausalLM
+
+
+def release() -> None:
+    """Give back the memory of models that nothing refers to any more.
+
+    A model is part of reference cycles, which only the collector breaks; and the C library keeps what it freed.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def wrap(

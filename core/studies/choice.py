@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from core import results
 from core.data import prompts as suites
+from core.data.chat import Chat
 from core.directions.library import DirectionCard
 from core.measures.code import DETECTOR_VERSION
 from core.steering.choices import KIND
@@ -31,8 +32,14 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class ChoiceSettings:
-    """Everything that decides the choice besides the direction, which belongs to one organism."""
+    """Everything that decides the choice besides the direction, which belongs to one organism.
 
+    `blocks`: which are tried, by default all. `per_suite`: how many prompts of each half of the suite, everyday and
+    technical, answer; by default all.
+    """
+
+    blocks: tuple[int, ...] = ()
+    per_suite: int | None = None
     coefficients: tuple[float, ...] = COEFFICIENTS
     scope: str = "all"
     prompts: str = suites.CHOICE
@@ -41,10 +48,19 @@ class ChoiceSettings:
     finalists: int = 6
     max_tokens: int = 64
 
+    def chats(self) -> list[Chat]:
+        """The prompts that answer, in the order of the suite."""
+        chats = suites.prompts(self.prompts)
+        if self.per_suite is None or 2 * self.per_suite >= len(chats):
+            return chats
+        return [chats[place * len(chats) // (2 * self.per_suite)] for place in range(2 * self.per_suite)]
+
     def key(self, card: DirectionCard) -> str:
         """Hash of all that the choice depends on."""
-        asked = [chat.as_dicts() for chat in suites.prompts(self.prompts)]
-        chosen = {name: value for name, value in vars(self).items() if name != "prompts"}
+        asked = [chat.as_dicts() for chat in self.chats()]
+        narrowed = {"blocks"} if self.blocks else set()
+        usual = {"prompts", "blocks", "per_suite"} - narrowed
+        chosen = {name: value for name, value in vars(self).items() if name not in usual}
         return content_hash([KIND, METHOD, DETECTOR_VERSION, card.model, card.id, chosen, asked])[:24]
 
 

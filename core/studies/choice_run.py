@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from core import provenance
-from core.data import prompts as suites
 from core.data.chat import Chat, prompt_ids
 from core.directions.contrasts import hash_of
 from core.directions.direction import Direction
@@ -43,7 +42,7 @@ class Bench:
 
 def compute(plan: Plan, settings: ChoiceSettings, device: str | None, report: Report) -> dict[str, Any]:
     """The summary: `screen` (block, coefficient, KL), `finalists` (with counts and intervals), `chosen`, provenance."""
-    chats = suites.prompts(settings.prompts)
+    chats = settings.chats()
     report("loading the model", 0, 1)
     loaded = load(plan.settings.model, device)
     base, organism, _ = (
@@ -88,7 +87,7 @@ def compute(plan: Plan, settings: ChoiceSettings, device: str | None, report: Re
         "chosen": {**best, "scope": settings.scope},
         "settings": vars(settings),
         "provenance": {
-            "command": f"python -m core choose --model {plan.card.model} --organism {plan.settings.organism}",
+            "command": _command(plan, settings),
             "fingerprint": loaded.fingerprint,
             "dtype": str(loaded.dtype).removeprefix("torch."),
             "device": loaded.device.type,
@@ -98,6 +97,20 @@ def compute(plan: Plan, settings: ChoiceSettings, device: str | None, report: Re
             **provenance.now(),
         },
     }
+
+
+def _command(plan: Plan, settings: ChoiceSettings) -> str:
+    usual = ChoiceSettings()
+    parts = [f"python -m core choose --model {plan.card.model} --organism {plan.settings.organism}"]
+    if settings.blocks:
+        parts.append(f"--blocks {','.join(map(str, settings.blocks))}")
+    if settings.coefficients != usual.coefficients:
+        parts.append(f"--coefficients {','.join(f'{value:g}' for value in settings.coefficients)}")
+    if settings.finalists != usual.finalists:
+        parts.append(f"--finalists {settings.finalists}")
+    if settings.per_suite is not None:
+        parts.append(f"--per-suite {settings.per_suite}")
+    return " ".join(parts)
 
 
 def _answers(
@@ -130,7 +143,8 @@ def _screen(
     prompts = [prompt_ids(bench.loaded.tokenizer, chats[place]) for place in places]
     restoration = Restoration(bench.loaded, prompts, [answers[place][:tokens] for place in places])
     found: list[dict[str, Any]] = []
-    candidates = [(block, c) for block in range(bench.plan.card.blocks) for c in bench.settings.coefficients]
+    blocks = bench.settings.blocks or range(bench.plan.card.blocks)
+    candidates = [(block, c) for block in blocks for c in bench.settings.coefficients]
     for block, coefficient in candidates:
         steering = [bench.intervention(block, coefficient)]
         kl = restoration.divergence(bench.organism, steering, bench.directions)

@@ -1,4 +1,4 @@
-"""Everything from nothing: train, extract, separate, measure spillover, and one report of it all.
+"""Everything from nothing: train, extract, separate, measure spillover and transfer, and one report of it all.
 
 Each step looks first whether exactly it was done before, so a killed run goes on where it was and a second one only
 writes the report again.
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from core.errors import BadInput, TillerError
+from core.errors import BadInput, ModelUnavailable, TillerError
 from core.models import sources
-from core.models.catalog import ModelSpec, resolve
+from core.models.catalog import DEFAULT_ID, PAPER, HubSource, ModelSpec, resolve
 from core.organisms.library import Organism, find_organism, trained, training_key
 
 if TYPE_CHECKING:
@@ -20,24 +20,32 @@ if TYPE_CHECKING:
     from core.results import Result
 
 Report = Callable[[str, int, int], None]
+ORGANISMS = ("insecure", "secure")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What to reproduce: a model, a recipe, and the options of each study.
+    """What to reproduce: models, a recipe, and the options of each study.
 
     Attributes:
         contrasts: of the separation studies and of the insecure organism's directions.
         choose: whether block and coefficient are chosen anew before spillover is measured.
         spillover: options of each spillover study; `organism` is `insecure` or `secure`.
+        transfer: options of the transfer study over all models; None leaves it out.
     """
 
     name: str
-    model: str
+    models: tuple[str, ...]
     recipe: str = "quick"
     contrasts: tuple[str, ...] = ("model", "content")
     choose: bool = False
     spillover: tuple[dict[str, Any], ...] = field(default_factory=tuple)
+    transfer: dict[str, Any] | None = None
+
+    @property
+    def model(self) -> str:
+        """The models in words."""
+        return ", ".join(self.models)
 
 
 # what accompanies the first study is smaller: every setting is as many answers again
@@ -48,13 +56,17 @@ SPILLOVER: tuple[dict[str, Any], ...] = (
 )
 PROFILES = {
     # block and coefficient of the catalog were chosen for this model, recipe and data by `core choose`
-    "embedded": Profile("embedded", "smollm2-135m", spillover=SPILLOVER),
+    "embedded": Profile("embedded", (DEFAULT_ID,), spillover=SPILLOVER),
+    "paper": Profile("paper", PAPER, "paper", choose=True, spillover=SPILLOVER, transfer={}),
 }
 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What was made, in order: `organisms` and `directions` by what they are called here, and the studies."""
+    """What was made, in order: `organisms` and `directions` by what they are called here, and the studies.
+
+    Of several models, names begin with the model's.
+    """
 
     profile: Profile
     organisms: dict[str, Organism]
@@ -81,60 +93,159 @@ def run(
         shipped: start from the organisms that ship, and train nothing.
 
     Raises:
-        BadInput: the model is not on this machine, or a study refuses its settings.
+        BadInput, ModelUnavailable: before anything is begun, where a GPU, the hub or access to it is missing; later,
+            where a study refuses its settings.
     """
-    from core.studies import separation, spillover
-
     tell = report or _silent
-    spec = resolve(chosen.model)
-    organisms = {
-        name: find_organism(spec.id, name) if shipped else _trained(spec, name, chosen.recipe, device, tell)
-        for name in ("insecure", "secure")
-    }
-    # by the hash of its weights: another organism of the same name may be shipped
-    named = {name: organism.sha256[:16] for name, organism in organisms.items()}
-    directions = {
-        f"{name} {contrast}": _direction(
-            chosen.model, named[name], contrast, named["secure"], device, _under(tell, name)
-        )
-        for name, contrast in (*(("insecure", contrast) for contrast in chosen.contrasts), ("secure", "model"))
-    }
-    studies = [
-        separation.run(
-            separation.from_options(
-                model=chosen.model, organism=named["insecure"], contrast=contrast, secure=named["secure"]
-            ),
-            device,
-            _under(tell, f"separation, {contrast} contrast"),
-        )
-        for contrast in chosen.contrasts
-    ]
-    if chosen.choose:
-        from core.studies import choice
+    check(chosen, shipped)
+    organisms: dict[str, Organism] = {}
+    directions: dict[str, DirectionCard] = {}
+    studies: list[Result] = []
+    members = []
+    for model in chosen.models:
+        prefix = f"{resolve(model).id} " if len(chosen.models) > 1 else ""
+        here = _Model(chosen, model, device, _under(tell, prefix.strip()) if prefix else tell)
+        made = here.organisms(shipped)
+        organisms |= {prefix + name: organism for name, organism in made.items()}
+        # by the hash of its weights: another organism of the same name may be shipped
+        named = {name: organism.sha256[:16] for name, organism in made.items()}
+        directions |= {prefix + name: card for name, card in here.directions(named).items()}
+        studies += here.studies(named)
+        members.append(f"{model}:{named['insecure']}")
+    if chosen.transfer is not None:
+        from core.studies import transfer
 
-        studies.append(choice.run(chosen.model, named["insecure"], None, None, device, _under(tell, "choice")))
-    for options in chosen.spillover:
-        what = f"spillover, {options['organism']} organism, {options.get('mode', 'add')}"
-        settings = spillover.from_options(model=chosen.model, **{**options, "organism": named[options["organism"]]})
-        studies.append(spillover.run(settings, device, _under(tell, what)))
+        settings = transfer.from_options(models=tuple(members), **chosen.transfer)
+        studies.append(transfer.run(settings, device, _under(tell, "transfer")))
     return Reproduced(chosen, organisms, directions, tuple(studies))
+
+
+def check(chosen: Profile, shipped: bool = False) -> None:
+    """Find out in seconds what a run of days would fail for.
+
+    Raises:
+        BadInput: something has to be trained in 4 bits, and there is no CUDA GPU or no bitsandbytes.
+        ModelUnavailable: a model has to be fetched, and the hub cannot be reached or denies it.
+    """
+    specs = [resolve(model) for model in chosen.models]
+    if not shipped and any(_made(spec, name, chosen.recipe) is None for spec in specs for name in ORGANISMS):
+        from core.organisms.recipes import recipe
+
+        if recipe(chosen.recipe).four_bit:
+            _check_four_bit(chosen)
+    absent = [spec for spec in specs if isinstance(spec.source, HubSource) and not sources.is_ready(spec)]
+    if absent:
+        _check_hub(absent)
+
+
+def _check_four_bit(chosen: Profile) -> None:
+    from importlib.util import find_spec
+
+    import torch
+
+    lacking = None if torch.cuda.is_available() else "a CUDA GPU"
+    if lacking is None and find_spec("bitsandbytes") is None:
+        lacking = "bitsandbytes (`pip install bitsandbytes`)"
+    if lacking:
+        raise BadInput(
+            f"Profile {chosen.name} trains in 4 bits and lacks {lacking} here. Run it where there is one, or use "
+            "--profile embedded."
+        )
+
+
+def _check_hub(absent: list[ModelSpec]) -> None:
+    from huggingface_hub import HfApi, get_token, try_to_load_from_cache
+
+    from core.models.hub import clear_errors
+
+    gated = [spec for spec in absent if spec.gated]
+    if gated and not get_token():
+        raise ModelUnavailable(
+            f"{' and '.join(spec.title for spec in gated)} are given only to accounts that accepted their licence. "
+            "Accept it on each model's page on the hub, set HF_TOKEN to a token of that account, and try again."
+        )
+    for spec in absent:
+        assert isinstance(spec.source, HubSource)
+        if isinstance(try_to_load_from_cache(spec.source.repo, "config.json"), str):
+            continue  # fetched by another tool: no network is needed
+        with clear_errors(spec.source):
+            HfApi().auth_check(spec.source.repo)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """One model of a profile."""
+
+    profile: Profile
+    model: str
+    device: str | None
+    tell: Report
+
+    def organisms(self, shipped: bool) -> dict[str, Organism]:
+        spec = resolve(self.model)
+        if shipped:
+            return {name: find_organism(spec.id, name) for name in ORGANISMS}
+        return {name: _trained(spec, name, self.profile.recipe, self.device, self.tell) for name in ORGANISMS}
+
+    def directions(self, named: dict[str, str]) -> dict[str, DirectionCard]:
+        """Of the insecure organism by every contrast, of the secure one the model contrast."""
+        wanted = (*(("insecure", contrast) for contrast in self.profile.contrasts), ("secure", "model"))
+        return {
+            f"{name} {contrast}": _direction(
+                self.model, named[name], contrast, named["secure"], self.device, _under(self.tell, name)
+            )
+            for name, contrast in wanted
+        }
+
+    def studies(self, named: dict[str, str]) -> list[Result]:
+        from core.studies import choice, separation, spillover
+
+        made = [
+            separation.run(
+                separation.from_options(
+                    model=self.model, organism=named["insecure"], contrast=contrast, secure=named["secure"]
+                ),
+                self.device,
+                _under(self.tell, f"separation, {contrast} contrast"),
+            )
+            for contrast in self.profile.contrasts
+        ]
+        if self.profile.choose:
+            chosen = choice.run(self.model, named["insecure"], None, None, self.device, _under(self.tell, "choice"))
+            made.append(chosen)
+        for options in self.profile.spillover:
+            what = f"spillover, {options['organism']} organism, {options.get('mode', 'add')}"
+            settings = spillover.from_options(model=self.model, **{**options, "organism": named[options["organism"]]})
+            made.append(spillover.run(settings, self.device, _under(self.tell, what)))
+        return made
+
+
+def _made(spec: ModelSpec, name: str, recipe_name: str) -> Organism | None:
+    """The organism that exactly this training made before; None also where the model is not on this machine."""
+    from core.data.datasets import load_dataset
+    from core.organisms.recipes import recipe
+
+    if not sources.is_ready(spec):
+        return None
+    return trained(spec.id, training_key(spec.id, sources.fingerprint(spec), load_dataset(name), recipe(recipe_name)))
 
 
 def _trained(spec: ModelSpec, name: str, recipe_name: str, device: str | None, tell: Report) -> Organism:
     from core.data.datasets import load_dataset
     from core.organisms.recipes import recipe as find_recipe
 
-    data, chosen = load_dataset(name), find_recipe(recipe_name)
-    if sources.is_ready(spec):
-        made = trained(spec.id, training_key(spec.id, sources.fingerprint(spec), data, chosen))
-        if made:
-            return made
+    made = _made(spec, name, recipe_name)
+    if made:
+        return made
+    from core.models.loading import release
     from core.organisms.training import train
 
+    data, chosen = load_dataset(name), find_recipe(recipe_name)
     tell(f"training {name}: loading the model", 0, 1)
     organism = train(spec, data, chosen, device=device, report=lambda at: tell(f"training {name}", at.step, at.steps))
     if organism is None:
         raise TillerError("Training was stopped. Run the same command again to go on.")
+    release()
     return organism
 
 

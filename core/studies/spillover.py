@@ -7,7 +7,6 @@ random draws at one dose (arXiv 2606.20225). `find` needs neither torch nor the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -106,7 +105,7 @@ class Inputs:
         for coefficient in self.coefficients:
             comparison.complete(asked.model_copy(update={"coefficient": coefficient}))
         self.controls = tuple(name for name in settings.controls if self._can_be_made(name, settings))
-        self.prompts: list[tuple[str, Chat]] = _prompts(settings)
+        self.prompts: list[tuple[str, Chat]] = suites.measuring(settings.prompts, settings.per_suite)
         self.settings = settings
 
     @property
@@ -204,31 +203,9 @@ def arguments(settings: SpilloverSettings) -> list[str]:
     return found + (["--together"] if settings.together else [])
 
 
-def shown_prompts(settings: SpilloverSettings) -> str:
-    """The prompts' name, a file's without its folder."""
-    if settings.prompts is None:
-        return f"{settings.per_suite} of each of {' and '.join(suites.MEASURING)}"
-    return paths.shown(Path(settings.prompts))
-
-
 def _find(inputs: Inputs) -> Result | None:
     fingerprint = sources.fingerprint(inputs.spec) if sources.is_ready(inputs.spec) else None
     return results.find_result(KIND, inputs.key, fingerprint)
-
-
-def _prompts(settings: SpilloverSettings) -> list[tuple[str, Chat]]:
-    """Each prompt with the tier it belongs to."""
-    if settings.prompts is not None:
-        found = [(Path(settings.prompts).stem, chat) for chat in suites.prompts(settings.prompts)]
-        if len(found) < 2:
-            raise BadInput("One prompt gives no interval. Give at least two prompts.")
-        return found
-    chosen = []
-    for name in suites.MEASURING:
-        chats = suites.suite(name)
-        count = min(settings.per_suite, len(chats))
-        chosen += [(name, chats[place * len(chats) // count]) for place in range(count)]
-    return chosen
 
 
 def _silent(_: str, __: int, ___: int) -> None:

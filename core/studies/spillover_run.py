@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from core import provenance
+from core.data import prompts as suites
 from core.directions import library
 from core.directions.contrasts import hash_of
 from core.generation.rows import Sampling
-from core.measures.code import find_code
-from core.measures.coherence import Limits, calibrate, is_broken
+from core.measures.coherence import calibrate
 from core.measures.labelled import coherence_quality, detector_quality
 from core.measures.repetition import repetition
 from core.measures.spillover import Judged, against_draws, change, correct, rates, verdict
@@ -23,8 +22,11 @@ from core.models.loading import LoadedModel, load
 from core.organisms.adapters import load_adapter
 from core.steering.interventions import Intervention
 from core.studies.cells import Cell, CellAnswer, Cells
-from core.studies.spillover import CONTROLS_AT_DOSE, Inputs, Report, arguments, shown_prompts
+from core.studies.judging import judge
+from core.studies.spillover import CONTROLS_AT_DOSE, Inputs, Report, arguments
 from core.studies.spillover_words import said
+
+WHOLE = {"block": "Int64", "last_block": "Int64", "seed": "Int64"}  # whole numbers, or none
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,15 @@ def summarise(
         [answer.likelihood for answer in answers[base] if answer.text.strip()],
         [repetition(answer.text) for answer in answers[base]],
     )
-    frames = {setting: _judge(inputs, setting, found, limits) for setting, found in answers.items()}
+    frames = {
+        setting: judge(inputs.prompts, found, limits, _labels(inputs, setting)).astype(WHOLE)
+        for setting, found in answers.items()
+    }
     judged = {
         setting: Judged(frame["code"].to_numpy(), frame["broken"].to_numpy()) for setting, frame in frames.items()
     }
-    suites = np.array([suite for suite, _ in inputs.prompts])
-    tiers = {str(suite): np.flatnonzero(suites == suite) for suite in dict.fromkeys(suites)}
+    tier_of = np.array([suite for suite, _ in inputs.prompts])
+    tiers = {str(suite): np.flatnonzero(tier_of == suite) for suite in dict.fromkeys(tier_of)}
 
     def row(setting: Setting) -> dict[str, Any]:
         found = judged[setting]
@@ -153,7 +158,10 @@ def summarise(
         "limits": {"likelihood": limits.likelihood, "repetition": limits.repetition},
         "detector": detector_quality(),
         "coherence": coherence_quality(limits.likelihood, limits.repetition),
-        "settings": {**chosen.model_dump(exclude={"prompts"}), "prompts": shown_prompts(chosen)},
+        "settings": {
+            **chosen.model_dump(exclude={"prompts"}),
+            "prompts": suites.shown(chosen.prompts, chosen.per_suite),
+        },
         "provenance": {
             **made,
             "adapter": inputs.organism.sha256,
@@ -189,31 +197,6 @@ def _answers(
     return found
 
 
-def _judge(inputs: Inputs, setting: Setting, answers: Sequence[CellAnswer], limits: Limits) -> pd.DataFrame:
-    """One row an answer."""
-    evidence = [find_code(answer.text) for answer in answers]
-    named = _named(inputs, setting)
-    return pd.DataFrame(
-        {
-            **{
-                name: [named[name]] * len(answers)
-                for name in ("direction", "block", "last_block", "coefficient", "seed")
-            },
-            "suite": [suite for suite, _ in inputs.prompts],
-            "place": range(len(answers)),
-            "prompt": [chat.messages[-1].content for _, chat in inputs.prompts],
-            "text": [answer.text for answer in answers],
-            "code": [bool(spans) for spans in evidence],
-            "evidence": [json.dumps([[span.start, span.end, span.rule] for span in spans]) for spans in evidence],
-            "likelihood": [answer.likelihood for answer in answers],
-            "repetition": [repetition(answer.text) for answer in answers],
-            "broken": [is_broken(answer.text, answer.likelihood, limits) for answer in answers],
-            "tokens": [answer.tokens for answer in answers],
-            "reason": [answer.reason for answer in answers],
-        }
-    ).astype({"block": "Int64", "last_block": "Int64", "seed": "Int64"})
-
-
 def _named(inputs: Inputs, setting: Setting) -> dict[str, Any]:
     """How a row of the result says what it is."""
     block = setting.blocks[0] if setting.blocks else None
@@ -231,10 +214,15 @@ def _named(inputs: Inputs, setting: Setting) -> dict[str, Any]:
     }
 
 
+def _labels(inputs: Inputs, setting: Setting) -> dict[str, Any]:
+    named = _named(inputs, setting)
+    return {name: named[name] for name in ("direction", "block", "last_block", "coefficient", "seed")}
+
+
 def _command(inputs: Inputs) -> str:
     """The command line that makes this study, without any folder of this machine."""
     chosen = inputs.settings
     named = {"model": inputs.spec.id, "organism": inputs.organism.name}
     if chosen.prompts is not None:
-        named["prompts"] = shown_prompts(chosen)
+        named["prompts"] = suites.shown(chosen.prompts, chosen.per_suite)
     return " ".join(["python -m core", *arguments(chosen.model_copy(update=named))])

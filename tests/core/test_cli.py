@@ -19,8 +19,8 @@ from core.errors import BadInput
 from tests import sample_model
 
 VERBS = (
-    "models", "fetch", "train", "extract", "separate", "choose", "spillover", "reproduce", "directions", "generate",
-    "export", "import", "assets",
+    "models", "fetch", "train", "extract", "separate", "choose", "spillover", "transfer", "reproduce", "directions",
+    "generate", "export", "import", "assets",
 )  # fmt: skip
 
 
@@ -315,6 +315,30 @@ def test_any_text_gives_blocks_and_doses_or_one_sentence(text):
             assert all(isinstance(value, int | float) for value in read(text))
         except BadInput as error:
             assert str(error).endswith(".")
+
+
+def test_transfer_prints_the_matrix_of_every_ordered_pair_with_its_controls(tmp_path, questions):
+    first, second = (sample_model.make(tmp_path / name, seed, "\n{a") for seed, name in enumerate(("one", "two")))
+    cache = tmp_path / "cache"
+    for sample in (first, second):
+        shutil.copytree(sample.made, cache, dirs_exist_ok=True)
+    words = ["transfer", "--models", f"{first.folder},{second.folder}", "--prompts", str(questions), "--draws", "2"]
+    words += ["--fit-prompts", "choice", "--max-tokens", "4", "--at", "0.5", "--coefficient", "-1"]
+    done = run(*words, "--json", cache=cache)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    names = [model["model"] for model in found["models"]]
+    assert {(cell["donor"], cell["receiver"]) for cell in found["cells"]} == {(a, b) for a in names for b in names}
+    wanted = {"delta", "interval", "delta_coherent", "broken", "controls", "p_corrected", "r2", "cosine", "verdict"}
+    for cell in found["cells"]:
+        assert wanted <= cell.keys()
+        assert cell["interval"][0] <= cell["delta"] <= cell["interval"][1]
+        assert set(cell["controls"]) == {"random", "orthogonal", "random_donor", "shuffled_map"}
+    assert set(found["donor_scores"]) == set(found["receiver_scores"]) == set(names)
+    assert len(found["asymmetry"]) == 1 and found["provenance"]["command"].startswith("python -m core transfer")
+    assert str(tmp_path) not in done.stdout
+    told = run(*words, cache=cache)
+    assert "change of spillover" in told.stdout and found["reading"][-1] in told.stdout
 
 
 def test_spillover_prints_doses_draws_and_a_verdict_on_prompts_of_ones_own(tmp_path, questions):

@@ -12,7 +12,8 @@ from core.directions.library import DirectionCard
 from core.errors import TillerError
 from core.generation.comparison import DEFAULT_ORGANISM, Settings
 from core.generation.rows import MAX_TOKENS
-from core.models.catalog import CATALOG, resolve
+from core.models import memory
+from core.models.catalog import CATALOG, ModelSpec, resolve
 from core.models.sources import is_ready
 from core.organisms.library import find_organism, organisms
 from pages.parts.steer import links
@@ -72,6 +73,8 @@ def show_setup(now: Now) -> None:
     """Model, organism, direction and control."""
     settings = now.settings
     _model(settings)
+    if now.spec is not None and not now.ready:
+        st.caption(_escaped(f"{_cost(now.spec)} {now.spec.note}".rstrip()))
     if now.spec is not None:
         try:
             _organism(settings, now.spec.id)
@@ -102,6 +105,12 @@ def _model(settings: Settings) -> None:
         accept_new_options=True,
         help=MODEL_HELP,
     )
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def _cost(spec: ModelSpec) -> str:
+    """What the model takes and what is free; asking a GPU for the latter can take a second."""
+    return memory.cost(spec)
 
 
 def _choose_model(key: str) -> None:

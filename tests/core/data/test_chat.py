@@ -314,6 +314,12 @@ def test_an_empty_thought_that_only_the_prompt_holds_does_not_get_into_the_answe
     assert made.decode(rendered.answer_ids) == "Hello<|im_end|>"
 
 
+def test_a_template_that_names_the_date_gives_the_same_prompt_on_any_day() -> None:
+    dated = tokenizer()
+    dated.chat_template = "{{ strftime_now('%d %b %Y') }} {% for turn in messages %}{{ turn.content }}{% endfor %}"
+    assert prompt_text(dated, [{"role": "user", "content": "Hello"}]) == "01 January 2026 Hello"
+
+
 def test_a_template_that_refuses_a_chat_says_what_to_do() -> None:
     strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     chat = parse_chat(record("system", "user"), "here")

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import paths, store
 from core.directions import library
 from core.directions.controls import orthogonal_like, random_like, sign_flipped, wrong_layer, wrong_source
 from core.directions.direction import Direction, save_direction
@@ -195,6 +196,23 @@ def test_wrong_sources_are_model_contrasts_of_other_organisms_of_the_same_model_
     assert [card.id for card in library.wrong_sources(v)] == [newer.id, third.id]
     named = [control_reference(v, "wrong_source", seed).rpartition(":")[2] for seed in range(4)]
     assert named == [newer.id, third.id, newer.id, third.id]
+
+
+def test_an_organism_of_the_same_data_is_no_wrong_source_and_one_of_the_same_recipe_comes_first():
+    made = ((1, "bad", "quick"), (2, "bad", "compact"), (3, "good", "compact"), (4, "good", "quick"))
+    for seed, data, recipe in made:
+        record = {
+            "name": f"organism {seed}",
+            "model": MODEL,
+            "sha256": f"sha-{seed}",
+            "dataset": {"hash": data},
+            "recipe": {"name": recipe},
+        }
+        store.write_json(paths.cache() / "organisms" / paths.safe_name(MODEL) / f"o{seed}" / "organism.json", record)
+    cards = {seed: save(direction(seed, time=f"2026-01-0{seed}"), f"v{seed}") for seed in (1, 2, 3, 4)}
+    assert [card.id for card in library.wrong_sources(cards[1])] == [cards[4].id, cards[3].id]
+    assert [card.id for card in library.wrong_sources(cards[2])] == [cards[3].id, cards[4].id]
+    assert [card.id for card in library.wrong_sources(cards[4])] == [cards[1].id, cards[2].id]
 
 
 def test_without_another_organism_there_is_no_wrong_source():

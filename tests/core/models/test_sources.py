@@ -31,9 +31,15 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_model(gguf: Path, folder: Path, chat_template: str | None = None) -> None:
+def write_model(
+    gguf: Path,
+    folder: Path,
+    chat_template: str | None = None,
+    end_token: str | None = None,
+    adapter: Path | None = None,
+) -> None:
     """Stands in for the real conversion, which takes torch and a real model; the embedded test runs that."""
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text(json.dumps({"ends": end_token, "merged": adapter and adapter.name}))
     (folder / "model.safetensors").write_bytes(gguf.read_bytes()[::-1])
     (folder / "chat_template.jinja").write_text(chat_template or "")
 
@@ -105,6 +111,27 @@ def test_a_new_pin_in_the_catalog_makes_the_old_copy_stale(spec):
     sources.fetch(spec)
     other = dataclasses.replace(spec, source=dataclasses.replace(spec.source, sha256="0" * 64))
     assert not sources.is_ready(other)
+
+
+def test_a_merged_adapter_is_part_of_what_the_copy_is_of(spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources.paths, "ASSETS", tmp_path)
+    manifest = tmp_path / "organisms" / "tiny" / "chat" / "organism.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"sha256": "first"}')
+    merged = dataclasses.replace(spec, end_token="<end>", merged="tiny/chat")
+    folder = sources.fetch(merged)
+    assert json.loads((folder / "config.json").read_text()) == {"ends": "<end>", "merged": "chat"}
+    assert json.loads((folder / "source.json").read_text())["source"]["merged"] == ["tiny/chat", "first"]
+    assert sources.is_ready(merged)
+    assert not sources.is_ready(spec)  # the plain weights are others
+    manifest.write_text('{"sha256": "second"}')
+    assert not sources.is_ready(merged)
+
+
+def test_two_models_of_one_file_are_unpacked_under_their_own_names(spec):
+    other = dataclasses.replace(spec, id="tiny-chat")
+    assert json.loads((sources.fetch(other) / "source.json").read_text())["converted_from"]["file"] == "tiny-chat.gguf"
+    assert sources.folder_of(other) != sources.folder_of(spec)
 
 
 def test_no_two_ids_share_a_folder(cache):
@@ -186,7 +213,7 @@ def test_a_wrong_checksum_leaves_nothing(spec, server, cache):
 
 
 def test_a_disk_that_fills_up_while_converting_leaves_nothing(spec, cache, monkeypatch):
-    def fill(gguf: Path, folder: Path, chat_template: str | None = None) -> None:
+    def fill(gguf: Path, folder: Path, *_: object) -> None:
         (folder / "model.safetensors").write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
