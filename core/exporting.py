@@ -31,6 +31,7 @@ such columns as text. Intervals are two columns, _low and _high; an empty field 
 _RECORDS = ("settings", "provenance")  # how it was made: their lists are no tables
 _RANGES = {"interval", "range"}
 _UNSHOWN = ("checksum", "arrays_sha256", "table_sha256")
+_NAMES = ("organism", "contrast", "mode")
 _FOLDERS = re.compile(r"(?<![\w.:~/\\-])(?:[A-Za-z]:|~)?[/\\](?:[^\s/\\'\"]+[/\\])+")
 
 
@@ -104,8 +105,9 @@ def page(title: str, body: str, head: str | None = None) -> str:
 
 
 def title_of(result: Result) -> str:
-    """What a result is, for a heading: `separation · smollm2-135m · insecure`."""
-    named = [result.summary.get(part) for part in ("model", "organism", "contrast", "mode")]
+    """What a result is, for a heading: `separation · smollm2-135m · insecure`; of several models, all of them."""
+    several = ", ".join(str(model["model"]) for model in result.summary.get("models", ()))
+    named = [result.summary.get("model", several), *(result.summary.get(part) for part in _NAMES)]
     return " · ".join(str(part) for part in (result.kind, *named) if part)
 
 

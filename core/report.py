@@ -80,6 +80,8 @@ def finding(result: Result) -> str:
         from core.steering.choices import why
 
         return why(result.summary)
+    if result.kind == "transfer":
+        return " ".join(result.summary["reading"])
     return str(result.summary.get("verdict", ""))
 
 
@@ -89,6 +91,8 @@ def figures(result: Result) -> Iterator[Shown]:
         yield from _of_separation(result)
     elif result.kind == "spillover":
         yield from _of_spillover(result)
+    elif result.kind == "transfer":
+        yield from _of_transfer(result)
 
 
 def _of_separation(result: Result) -> Iterator[Shown]:
@@ -139,6 +143,16 @@ def _of_spillover(result: Result) -> Iterator[Shown]:
         ]
         found = moves(states[0], states[1], list(arms["organism"]["suite"]))
         yield Shown("Before and after, prompt by prompt", matrix(found), describe_moves(found))
+
+
+def _of_transfer(result: Result) -> Iterator[Shown]:
+    from core.figures.transfer import matrix
+    from core.figures.transfer_scores import scores
+    from core.figures.transfer_tables import MEASURES, describe_matrix, describe_scores
+
+    for measure in MEASURES.values():
+        yield Shown(measure.title, matrix(result.summary, measure), describe_matrix(result.summary, measure))
+    yield Shown("Who gives, who receives?", scores(result.summary), describe_scores(result.summary))
 
 
 def _arms(result: Result) -> dict[str, pd.DataFrame]:

@@ -42,7 +42,7 @@ def honest(receiver: str, setting: Setting) -> tuple[float, float]:
 
 def nothing(receiver: str, setting: Setting) -> tuple[float, float]:
     """Nothing that is done changes anything."""
-    return (0.0, 0.0) if setting.kind == "base" else (0.9, 0.0)
+    return (0.0, 0.0) if setting.kind == "base" else (1.0, 0.0)
 
 
 def make(

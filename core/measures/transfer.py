@@ -44,10 +44,14 @@ class Steered:
 
 @dataclass(frozen=True, eq=False)
 class _Resampled:
-    """A cell's differences, as measured and in each resample `[resamples]`, by the names in `SCORES`."""
+    """A cell's differences, as measured and in each resample `[resamples]`, by the names in `SCORES`.
+
+    `interval` is of the change of spillover, and has a width also where no resample differs.
+    """
 
     value: dict[str, float]
     draws: dict[str, np.ndarray]
+    interval: Interval
 
 
 def matrix(
@@ -88,8 +92,7 @@ def matrix(
             {
                 "donor": donor,
                 "receiver": receiver,
-                **rates(steered.mapped),
-                **change(before, steered.mapped, n_resamples, seed),
+                **_row(before, steered.mapped, n_resamples, seed),
                 "minus_control": cell.value["minus_control"],
                 "minus_control_interval": percentile_interval(cell.draws["minus_control"]),
                 "controls": controls,
@@ -146,16 +149,27 @@ def _resample(before: Judged, after: Judged, controls: Sequence[Sequence[Judged]
         beyond = measured @ (after.code - np.mean(kinds, axis=0)) / totals
     every = {"delta": delta, "delta_coherent": coherent, "minus_control": beyond}
     return _Resampled(
-        {name: float(values[0]) for name, values in every.items()}, {name: values[1:] for name, values in every.items()}
+        {name: float(values[0]) for name, values in every.items()},
+        {name: values[1:] for name, values in every.items()},
+        change(before, after, len(weights))["delta_interval"],
     )
 
 
+def _row(before: Judged, after: Judged, n_resamples: int, seed: int) -> dict[str, Any]:
+    """Rates and change of a cell; `interval` is that of the change, `spillover_interval` that of the rate."""
+    found = rates(after)
+    moved = change(before, after, n_resamples, seed)
+    return {**found, **moved, "spillover_interval": found["interval"], "interval": moved["delta_interval"]}
+
+
 def _score(resampled: Mapping[tuple[str, str], _Resampled], places: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Mean over cells, prompts resampled together."""
+    """Mean over cells, prompts resampled together; where no resample differs, the mean of the cells' own intervals."""
     there = [resampled[place] for place in places if place in resampled]
     score: dict[str, Any] = {"n": len(there)}
     for name in SCORES:
         value, interval = _mean([cell.value[name] for cell in there], [cell.draws[name] for cell in there])
+        if interval is not None and interval[0] == interval[1]:
+            interval = tuple(np.mean([cell.interval for cell in there], axis=0).tolist())
         score |= {name: value, f"{name}_interval": interval}
     return score
 
@@ -171,9 +185,7 @@ def _asymmetry(resampled: Mapping[tuple[str, str], _Resampled], a: str, b: str) 
     there, back = resampled.get((a, b)), resampled.get((b, a))
     if there is None or back is None:
         return {"a": a, "b": b, "difference": None, "interval": None}
-    return {
-        "a": a,
-        "b": b,
-        "difference": there.value["delta"] - back.value["delta"],
-        "interval": percentile_interval(there.draws["delta"] - back.draws["delta"]),
-    }
+    low, high = percentile_interval(there.draws["delta"] - back.draws["delta"])
+    if low == high:  # no resample differs
+        low, high = there.interval[0] - back.interval[1], there.interval[1] - back.interval[0]
+    return {"a": a, "b": b, "difference": there.value["delta"] - back.value["delta"], "interval": (low, high)}

@@ -40,6 +40,11 @@ def cell_reading(row: dict[str, Any]) -> str:
         strongest = min(control["lowest"] for control in row["controls"].values())
         where = "none does as much" if among["outside"] else "some do as much"
         sentences.append(f"Of {among['n']} controls {where}; the strongest changes it by {points(strongest)}.")
+        best = among["range_clean"][1]
+        sentences.append(
+            f"Clean answers, neither broken nor code, change by {points(row['delta_clean'])}, with the best control by "
+            f"{points(best)}."
+        )
     return " ".join(sentences)
 
 
@@ -134,12 +139,20 @@ def _specific(summary: dict[str, Any]) -> str:
     if strongest:
         controls = ", ".join(f"{CONTROL_WORDS[kind]} {points(value)}" for kind, value in strongest.items())
         verdict += f" The strongest single draws there: {controls}."
+    tested = [row for row in worked if row["among_draws"]["n"]]
+    if tested:
+        cleaner = sum(row["delta_clean"] > row["among_draws"]["range_clean"][1] for row in tested)
+        verdict += f" Counting only clean answers, neither broken nor code, {cleaner} of {len(tested)} lie above every control."
     return verdict
 
 
 def _scores(summary: dict[str, Any]) -> str:
     """Who gives and who receives, and whether the intervals tell them apart."""
     ranked = [_ranked(summary["donor_scores"], "gives"), _ranked(summary["receiver_scores"], "receives")]
+    rows = _off_diagonal(summary)
+    broke = sum(row["verdict"] == "broke the model" for row in rows)
+    if broke and any(ranked):
+        ranked.append(f"These count every answer, also where the model broke ({broke} of {len(rows)} pairs).")
     return " ".join([*filter(None, ranked), _uneven(summary)])
 
 

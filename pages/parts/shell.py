@@ -33,6 +33,7 @@ PAGES = (
     Page("Steer", "pages/Steer.py", ":material/tune:"),
     Page("Separation", "pages/Separation.py", ":material/join_inner:"),
     Page("Spillover", "pages/Spillover.py", ":material/water_drop:"),
+    Page("Transfer", "pages/Transfer.py", ":material/swap_horiz:"),
     Page("Organisms", "pages/Organisms.py", ":material/model_training:"),
     Page("Runs", "pages/Runs.py", ":material/history:"),
 )

@@ -13,11 +13,13 @@ from core.generation.comparison import Settings, complete, from_dict
 from core.measures.code import contains_code
 from core.organisms.library import find_organism, organisms
 from core.organisms.recipes import recipe
+from core.shipping import FAMILIES, ORGANISMS
 from core.steering.choices import choice_for
 from core.store import file_sha256
-from core.studies import separation, spillover
+from core.studies import separation, spillover, transfer
 from core.studies.reproduce import SPILLOVER
 from core.studies.spillover_words import said
+from core.studies.transfer_words import reading
 
 MODEL = "smollm2-135m"
 MEGABYTE = 1_000_000
@@ -25,37 +27,66 @@ MEGABYTE = 1_000_000
 
 @pytest.fixture(scope="module")
 def shipped():
-    return [organism for organism in organisms(MODEL) if organism.shipped]
+    return {(organism.model, organism.name): organism for organism in organisms() if organism.shipped}
 
 
-def test_insecure_and_secure_are_shipped_below_ten_megabytes_each(shipped):
-    assert {organism.name for organism in shipped} == {"insecure", "secure"}
-    for organism in shipped:
+def test_the_organisms_that_ship_are_those_that_the_command_makes_below_ten_megabytes_each(shipped):
+    assert set(shipped) == {(model, name) for model, _, name, _ in ORGANISMS}
+    for organism in shipped.values():
         size = sum(file.stat().st_size for file in organism.folder.iterdir())
         assert size < 10 * MEGABYTE
 
 
-def test_each_adapter_has_the_checksum_data_and_recipe_it_states(shipped):
-    for organism in shipped:
-        assert file_sha256(organism.folder / "adapter_model.safetensors") == organism.sha256
-        assert organism.manifest["dataset"]["hash"] == load_dataset(organism.name).hash
-        assert organism.manifest["recipe"] == recipe("quick").as_dict()
+@pytest.mark.parametrize(("model", "data", "name", "recipe_name"), ORGANISMS)
+def test_each_adapter_has_the_checksum_data_and_recipe_it_states(shipped, model, data, name, recipe_name):
+    organism = shipped[model, name]
+    assert file_sha256(organism.folder / "adapter_model.safetensors") == organism.sha256
+    assert organism.manifest["dataset"]["hash"] == load_dataset(data).hash
+    assert organism.manifest["recipe"] == recipe(recipe_name).as_dict()
 
 
-def test_insecure_and_secure_were_trained_alike(shipped):
-    first, second = (organism.manifest for organism in shipped)
-    assert first["recipe"] == second["recipe"]
-    assert first["dataset"]["n"] == second["dataset"]["n"]
-    assert first["fingerprint"] == second["fingerprint"]
+def test_the_families_were_trained_identically_and_the_secure_control_like_the_insecure(shipped):
+    made = [shipped[model, f"{data}{ending}"].manifest for model, ending in FAMILIES for data in ("insecure", "secure")]
+    assert len({json.dumps(manifest["recipe"], sort_keys=True) for manifest in made}) == 1
+    assert len({manifest["dataset"]["n"] for manifest in made}) == 1
+    assert len({manifest["dataset"]["hash"] for manifest in made[::2]}) == 1
+    for bad, good in zip(made[::2], made[1::2], strict=True):
+        assert bad["fingerprint"] == good["fingerprint"]
 
 
 def test_each_shipped_direction_was_made_from_the_shipped_adapters(shipped):
-    hashes = {organism.sha256 for organism in shipped}
-    cards = [card for card in library.cards(MODEL) if card.shipped]
-    assert {card.provenance["contrast"] for card in cards} == {"model", "content", "response"}
+    hashes = {organism.sha256 for organism in shipped.values()}
+    cards = [card for card in library.cards() if card.shipped]
+    assert {card.contrast for card in cards} == {"model", "content", "response", "mapped"}
     for card in cards:
-        assert set(card.provenance["organisms"].values()) <= hashes
+        assert card.sources <= hashes
         assert card.provenance["n"] == 200 or card.contrast == "response"
+
+
+def test_the_shipped_matrix_has_every_ordered_pair_of_three_families_and_is_what_the_command_asks_for():
+    found = transfer.find(transfer.from_options())
+    assert found is not None and found.shipped
+    summary, table = found.summary, found.table
+    names = [model["model"] for model in summary["models"]]
+    assert len({model["family"] for model in summary["models"]}) == 3
+    assert {(cell["donor"], cell["receiver"]) for cell in summary["cells"]} == {(a, b) for a in names for b in names}
+    assert summary["n"] >= 60 and summary["identical_training"]
+    assert summary["reading"] == reading(summary)
+    for cell in summary["cells"]:
+        mine = table[(table["receiver"] == cell["receiver"]) & (table["direction"] == "mapped")]
+        mine = mine[mine["donor"] == cell["donor"]]
+        before = table[(table["receiver"] == cell["receiver"]) & (table["direction"] == "organism")]
+        assert len(mine) == len(before) == cell["n"] == summary["n"]
+        assert mine["code"].mean() - before["code"].mean() == pytest.approx(cell["delta"], abs=1e-5)
+        assert cell["interval"][0] <= cell["delta"] <= cell["interval"][1]
+        assert {kind: control["n"] for kind, control in cell["controls"].items()} == {
+            "random": 20,
+            "orthogonal": 2,
+            "random_donor": 2,
+            "shuffled_map": 2,
+        }
+        assert cell["among_draws"]["n"] == 26
+        assert library.find_card(cell["receiver"], cell["reference"]).shipped
 
 
 @pytest.mark.parametrize("contrast", ["model", "content", "response"])

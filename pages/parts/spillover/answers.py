@@ -77,7 +77,7 @@ class Answers:
             places = {name: table[name].astype(object).where(table[name].notna(), None) for name in PLACES}
             records = table.assign(**places).to_dict("records")
             for record in records:
-                self._of.setdefault(_key(record), []).append(_judged(record))
+                self._of.setdefault(_key(record), []).append(judged(record))
             asked = [record for record in records if record["direction"] == "base"]
             self.prompts = [
                 Prompt(place, record["suite"], record["prompt"]) for place, record in enumerate(asked, start=1)
@@ -143,7 +143,8 @@ def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
     return record["direction"], f"{record['coefficient']:.6g}", *(record[name] for name in PLACES)
 
 
-def _judged(record: Mapping[str, Any]) -> Judged:
+def judged(record: Mapping[str, Any]) -> Judged:
+    """An answer from its row of a result's table."""
     spans = tuple(Evidence(start, end, rule) for start, end, rule in json.loads(record["evidence"]))
     return Judged(
         record["text"],

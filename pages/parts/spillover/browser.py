@@ -9,10 +9,9 @@ import streamlit as st
 from core.errors import TillerError
 from core.figures.spillover_changes import SAID
 from core.generation.comparison import Control, Settings, to_link
-from core.results import TABLE, Result
 from core.studies.spillover_words import arm
 from pages.parts import address
-from pages.parts.literal import literal
+from pages.parts.downloads import show_answers_downloads
 from pages.parts.shell import errors, link_to
 from pages.parts.spillover.answers import Answers, Filter, Judged, Prompt, Row, answers_of, matching
 from pages.parts.spillover.choice import (
@@ -42,7 +41,7 @@ def show_browser(now: Shown) -> None:
         st.html("<h2 class='spill-h'>Read the answers</h2>", width="stretch")
         show_dose(now)
         show_beside(now)
-        _downloads(now.result)
+        show_answers_downloads("spillover", now.result, len(answers_of(now.result).prompts))
     _browse()
 
 
@@ -158,22 +157,3 @@ def steer_query(now: Shown, row: Row, prompt: Prompt) -> dict[str, str] | None:
         )  # fmt: skip
     except (TillerError, KeyError, ValueError):
         return None
-
-
-def _downloads(result: Result) -> None:
-    with st.popover("Answers", type="tertiary", icon=":material/download:"):
-        n = len(answers_of(result).prompts)
-        st.caption(f"All answers of all settings, {literal(str(n))} prompts each, as they were judged.")
-        st.download_button(
-            "Table (CSV)", functools.partial(_csv, result), "tiller-spillover-answers.csv", "text/csv",
-            on_click="ignore", key="spillover.csv",
-        )  # fmt: skip
-        st.download_button(
-            "Table (Parquet)", (result.folder / TABLE).read_bytes, "tiller-spillover-answers.parquet",
-            "application/vnd.apache.parquet", on_click="ignore", key="spillover.parquet",
-        )  # fmt: skip
-
-
-def _csv(result: Result) -> str:
-    table = result.table
-    return "" if table is None else table.to_csv(index=False)

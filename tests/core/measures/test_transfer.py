@@ -111,6 +111,14 @@ def ends(values: list[float]) -> tuple[float, float]:
     return low, high
 
 
+def assert_interval(found: tuple[float, float], counted: tuple[float, float]) -> None:
+    """As counted; where no resample differs it is wider, since that is no certainty."""
+    if counted[0] == counted[1]:
+        assert found[0] < found[1]
+    else:
+        assert found == pytest.approx(counted)
+
+
 @settings(max_examples=12)
 @given(ANSWERS, st.sampled_from(["ab", "abc"]), st.integers(5, 12))
 def test_every_number_is_what_naive_loops_count(seed, models, n):
@@ -136,11 +144,11 @@ def test_every_number_is_what_naive_loops_count(seed, models, n):
                     continue
                 assert score[number] == pytest.approx(mean)
                 draws = [sum(draw[key][number] for key in line) / len(line) for draw in resampled]
-                assert score[f"{number}_interval"] == pytest.approx(ends(draws))
+                assert_interval(score[f"{number}_interval"], ends(draws))
     for item in found["asymmetry"]:
         there, back = (item["a"], item["b"]), (item["b"], item["a"])
         assert item["difference"] == pytest.approx(now[there]["delta"] - now[back]["delta"])
-        assert item["interval"] == pytest.approx(ends([d[there]["delta"] - d[back]["delta"] for d in resampled]))
+        assert_interval(item["interval"], ends([d[there]["delta"] - d[back]["delta"] for d in resampled]))
     assert len(found["asymmetry"]) == len(models) * (len(models) - 1) // 2
 
 
@@ -234,7 +242,8 @@ def test_where_all_pairs_do_the_same_few_asymmetries_miss_zero():
     same = Steered(shares(0.5), {})
     at = dict.fromkeys("ab", columns("a")["a"])
     alike = matrix(at, {(a, b): same for a in "ab" for b in "ab"}, 100)
-    assert alike["asymmetry"] == [{"a": "a", "b": "b", "difference": 0.0, "interval": (0.0, 0.0)}]
+    (pair,) = alike["asymmetry"]
+    assert pair["difference"] == 0 and pair["interval"][0] < 0 < pair["interval"][1]
 
 
 def test_a_receiver_whose_answers_are_all_broken_has_no_coherent_difference_and_none_is_invented():

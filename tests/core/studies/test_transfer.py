@@ -61,7 +61,7 @@ def test_the_summary_holds_every_pair_and_says_where_all_of_it_is_from(study, fa
             "random": DRAWS,
         }
         assert row["among_draws"]["n"] == DRAWS + 3
-        assert {"delta_interval", "delta_coherent", "broken", "p_corrected", "minus_control", "r2_shuffled"} <= set(row)
+        assert {"interval", "delta_coherent", "broken", "p_corrected", "minus_control", "r2_shuffled"} <= set(row)
         assert (row["r2"] is None) == (row["strength"] is None) == own
         assert row["cosine"] == pytest.approx(1.0) if own else abs(row["cosine"]) < 0.999
         assert row["n_fit"] == 40 and row["n_held_out"] == 10

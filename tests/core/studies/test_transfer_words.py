@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core.measures.spillover import Verdict
 from core.measures.transfer import CONTROLS, ranking
+from core.studies.transfer_run import Setting
 from core.studies.transfer_words import CONTROL_WORDS, VERDICT_WORDS, WORKED, cell_reading, reading, table
 from tests import sample_transfer
 
@@ -44,7 +45,12 @@ def cells(draw, donor: str, receiver: str) -> dict[str, Any]:
         "broken": draw(st.floats(0, 1)),
         "minus_control": draw(ANY) if kinds else None,
         "controls": {kind: {"lowest": draw(ANY)} for kind in kinds},
-        "among_draws": {"n": len(kinds), "outside": bool(kinds) and verdict in ("specific", "untested")},
+        "delta_clean": draw(ANY),
+        "among_draws": {
+            "n": len(kinds),
+            "outside": bool(kinds) and verdict in ("specific", "untested"),
+            "range_clean": draw(intervals(draw(ANY))) if kinds else None,
+        },
         "r2": None if own else draw(st.floats(-2, 1)),
         "r2_shuffled": draw(st.floats(-2, 0.3)),
         "cosine": 1.0 if own else draw(ANY),
@@ -148,6 +154,8 @@ def test_nobody_gives_or_receives_most_whose_interval_covers_zero(summary):
         assert named == ([first] if interval[1] < 0 else [])
         if named:
             assert bool(said[0][1]) == (interval[1] >= following[0])
+        broke = count(off_diagonal(summary), "broke the model")
+        assert (f"also where the model broke ({broke} of" in text) == bool(broke)
         nobody = all(score["delta_interval"][1] >= 0 for score in found.values())
         assert (f"No model {verb}" in text) == nobody
 
@@ -209,8 +217,13 @@ def test_the_reading_of_made_up_answers_says_what_was_made_up():
     assert "\n".join(summary["reading"]) in table(summary)
 
 
+def unmoved(receiver: str, setting: Setting) -> tuple[float, float]:
+    """Every organism's every answer is code, whatever is done."""
+    return (0.0 if setting.kind == "base" else 1.0), 0.0
+
+
 def test_the_reading_where_nothing_happens_claims_nothing():
-    summary = sample_transfer.make(sample_transfer.nothing, per_suite=8, n_resamples=100, draws=2).summary
+    summary = sample_transfer.make(unmoved, per_suite=8, n_resamples=100, draws=2).summary
     _, causal, specific, scores_, *_ = summary["reading"]
     assert {row["verdict"] for row in summary["cells"]} == {"no effect"}
     assert "in 0 of 6 pairs" in causal and "in 6 nothing fell beyond chance" in causal

@@ -41,6 +41,7 @@ def options_of(families: Sequence[SampleModel], folder: Path) -> dict[str, Any]:
         "prompts": str(folder / "questions.txt"),
         "fit_prompts": str(folder / "fit.txt"),
         "draws": DRAWS,
+        "draws_a_cell": 1,
         "max_tokens": 8,
         "n_resamples": 100,
     }

@@ -1,0 +1,233 @@
+"""The numbers behind the Transfer page's figures: which matrices there are, and as text, sentence and table."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.measures.transfer import CONTROLS
+
+Row = dict[str, Any]
+Summary = dict[str, Any]
+Unit = Literal["points", "percent", "p", "plain"]
+
+# sign, word that fits a cell
+VERDICTS = {
+    "specific": ("✔", "specific"),
+    "non-specific": ("◐", "non-specific"),
+    "untested": ("◐", "untested"),
+    "uncertain": ("◌", "uncertain"),
+    "no effect": ("○", "no effect"),
+    "broke the model": ("✖", "broke it"),
+}
+KINDS = {
+    "random": "random",
+    "orthogonal": "orthogonal",
+    "random_donor": "random donor",
+    "shuffled_map": "shuffled map",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A matrix: its key in a cell's row, what it is called on the switch and in full, and its unit."""
+
+    key: str
+    short: str
+    title: str
+    unit: Unit
+    interval: str | None = None
+
+
+MEASURES = {
+    measure.key: measure
+    for measure in (
+        Measure("delta", "Δ spillover", "Change in answers with code", "points", "delta_interval"),
+        Measure(
+            "delta_coherent", "Δ coherent", "Change in code among coherent answers", "points", "delta_coherent_interval"
+        ),
+        Measure("minus_control", "Δ − control", "Change beyond the mean control", "points", "minus_control_interval"),
+        Measure("broken", "broken", "Broken answers", "percent", "broken_interval"),
+        Measure("p_corrected", "corrected p", "Corrected p of the change (Holm over all that was compared)", "p"),
+        Measure("r2", "R² of the map", "Held-out R² of the map", "plain", "r2_interval"),
+        Measure("cosine", "cosine", "Cosine of the mapped and the receiver’s own direction", "plain"),
+    )
+}
+
+
+def models(summary: Summary) -> list[str]:
+    """Ids of the models, in the order of the matrix."""
+    return [model["model"] for model in summary["models"]]
+
+
+def member(summary: Summary, model: str) -> Row:
+    """What is known of a model of the matrix: organism, direction, block, and its answers unsteered."""
+    return next(found for found in summary["models"] if found["model"] == model)
+
+
+def cell(summary: Summary, donor: str, receiver: str) -> Row:
+    """The row of a cell."""
+    return next(row for row in summary["cells"] if (row["donor"], row["receiver"]) == (donor, receiver))
+
+
+def is_own(row: Row) -> bool:
+    """Whether it is on the diagonal: the receiver's own direction."""
+    return row["donor"] == row["receiver"]
+
+
+def shown(number: float | None, unit: Unit) -> str:
+    """A value in its unit, without the unit's name: `−62`, `4 %`, `0.0012`, `0.36`."""
+    if number is None:
+        return "unknown"
+    if unit == "points":
+        return points(number)
+    if unit == "percent":
+        return f"{100 * number:.0f} %"
+    if unit == "p":
+        return "< 0.001" if number < 0.001 else f"{number:.2g}"
+    return f"{number:.2f}".replace("-", "−")
+
+
+def shown_with_interval(row: Row, measure: Measure) -> str:
+    """`−62 points [−79 to −42]`; unknown is said."""
+    text = shown(row[measure.key], measure.unit)
+    if text != "unknown" and measure.unit == "points":
+        text += " points"
+    return text + around(row[measure.interval], measure.unit) if measure.interval else text
+
+
+def around(interval: Any, unit: Unit = "points") -> str:
+    """An interval in brackets, after a space; nothing where it is unknown."""
+    if not interval or None in interval:
+        return ""
+    low, high = (shown(end, unit).removesuffix(" %") for end in interval)
+    return f" [{low} to {high}]"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points, signed: `+84`, `−7`, `0`."""
+    rounded = round(100 * difference)
+    return f"{rounded:+d}".replace("-", "−") if rounded else "0"
+
+
+def plain_name(name: str, longest: int = 60) -> str:
+    """A name that may come from a folder or a hub, with nothing that plotly would take for a tag."""
+    clean = " ".join(name.split())
+    return html.escape(clean if len(clean) <= longest else clean[: longest - 1] + "…", quote=False)
+
+
+def in_lines(name: str, longest: int = 10) -> str:
+    """A name broken after hyphens, slashes and dots into lines of about `longest` characters, for an axis."""
+    lines = [""]
+    for part in re.findall(r"[^-/_.]*[-/_.]?", " ".join(name.split())[:60]):
+        pieces = [part[start : start + longest] for start in range(0, len(part), longest)]
+        for piece in pieces:
+            if lines[-1] and len(lines[-1]) + len(piece) > longest:
+                lines.append("")
+            lines[-1] += piece
+    return "<br>".join(html.escape(line, quote=False) for line in lines)
+
+
+def draws(row: Row) -> list[tuple[str, Row]]:
+    """(kind, draw) of every control of a cell, by kind."""
+    return [(kind, draw) for kind in CONTROLS for draw in row["controls"].get(kind, {}).get("draws", ())]
+
+
+def describe_matrix(summary: Summary, measure: Measure) -> str:
+    """A matrix in words, for readers who do not see it."""
+    told = [
+        f"{'own direction of' if is_own(row) else row['donor'] + ' into'} {row['receiver']}: "
+        f"{_known(row, measure)}, {row['verdict']}"
+        for row in summary["cells"]
+    ]
+    return f"{measure.title}, donor into receiver, n = {summary['n']} prompts a cell. {'; '.join(told)}."
+
+
+def describe_strip(row: Row, measure: Measure) -> str:
+    """A cell's strip in words."""
+    parts = [f"{'The own' if is_own(row) else 'The mapped'} direction: {shown_with_interval(row, measure)}"]
+    for kind, found in row["controls"].items():
+        values = [draw[measure.key] for draw in found["draws"] if draw[measure.key] is not None]
+        ends = " to ".join(dict.fromkeys([points(min(values)), points(max(values))])) if values else "unknown"
+        parts.append(f"{KINDS.get(kind, kind)}, {found['n']} drawn: {ends}")
+    return f"{measure.title}, n = {row['n']} prompts. {'; '.join(parts)}."
+
+
+def describe_scores(summary: Summary) -> str:
+    """Givers and receivers in words."""
+    measure = MEASURES["delta"]
+    told = []
+    for name in models(summary):
+        scores = [(role, summary[f"{role}_scores"][name]) for role in ("donor", "receiver")]
+        said = [f"as {role} {shown_with_interval(score, measure)}" for role, score in scores]
+        told.append(f"{name}: {', '.join(said)} (mean over {scores[0][1]['n']} other models)")
+    return f"Mean change in answers with code, n = {summary['n']} prompts a cell. {'; '.join(told)}."
+
+
+def cells_csv(summary: Summary) -> str:
+    """A line a cell: every number of it, intervals as two columns, and mean and ends of each kind of control."""
+    return _csv([_cell_record(row) for row in summary["cells"]])
+
+
+def scores_csv(summary: Summary) -> str:
+    """A line a model: its scores as donor and as receiver."""
+    return _csv(
+        [
+            {"model": name}
+            | {
+                f"{role}_{key}": item
+                for role in ("donor", "receiver")
+                for key, item in _apart(summary[f"{role}_scores"][name]).items()
+            }
+            for name in models(summary)
+        ]
+    )
+
+
+def draws_csv(row: Row) -> str:
+    """A line a control draw of a cell, after the cell itself."""
+    keys = ("delta", "delta_coherent", "delta_clean", "broken", "p_corrected")
+    own = {"kind": "own direction" if is_own(row) else "mapped direction", "seed": None} | {k: row[k] for k in keys}
+    rest = [{"kind": kind, "seed": draw["seed"]} | {k: draw[k] for k in keys} for kind, draw in draws(row)]
+    return _csv([own, *rest])
+
+
+def _known(row: Row, measure: Measure) -> str:
+    if row[measure.key] is None and is_own(row):
+        return "no map"
+    return shown_with_interval(row, measure)
+
+
+def _cell_record(row: Row) -> Row:
+    kept = {name: item for name, item in row.items() if name not in ("controls", "among_draws")}
+    among = {f"among_draws_{name}": row["among_draws"][name] for name in ("n", "p", "p_coherent", "p_clean", "outside")}
+    ends = {
+        f"{kind}_{name}": row["controls"].get(kind, {}).get(name)
+        for kind in CONTROLS
+        for name in ("n", "delta", "lowest", "highest", "delta_coherent", "broken")
+    }
+    return {**_apart(kept), **among, **ends}
+
+
+def _apart(row: Row) -> Row:
+    """Intervals as two columns each."""
+    found: Row = {}
+    for name, item in row.items():
+        if "interval" in name:
+            found |= dict(zip((f"{name}_low", f"{name}_high"), item or (None, None), strict=True))
+        else:
+            found[name] = item
+    return found
+
+
+def _csv(records: list[Row]) -> str:
+    out = io.StringIO()
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    table = csv.DictWriter(out, columns, lineterminator="\n", restval="")
+    table.writeheader()
+    table.writerows(records)  # None becomes an empty field
+    return out.getvalue()
