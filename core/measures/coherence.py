@@ -14,7 +14,7 @@ import torch
 
 from core.activations.capture import BATCH_TOKENS, Sequences, batches, shared_prefix
 from core.data.chat import Chat, render
-from core.measures.repetition import repetition
+from core.measures.repetition import looping, repetition, words
 from core.models.loading import LoadedModel
 
 # the slack and the quantile of repetition were chosen on the half `dev` of the labelled answers
@@ -23,6 +23,7 @@ LIKELIHOOD_SLACK = 1.75
 REPETITION_QUANTILE = 0.95
 LEAST_REPETITION = 0.25
 SHORTEST_WORDS = 3
+MOST_LOOPING = 0.7  # no readable one of the labelled answers has more than 0.5
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ def calibrate(likelihoods: Sequence[float], repetitions: Sequence[float]) -> Lim
 
 
 def is_broken(text: str, likelihood: float, limits: Limits) -> bool:
-    """Whether an answer is no longer language: empty, too unlikely under the base model, or repeating itself."""
-    too_short = len(text.split()) < SHORTEST_WORDS
-    return too_short or not likelihood >= limits.likelihood or repetition(text) > limits.repetition
+    """Whether an answer is no longer language: next to empty, too unlikely under the base model, or repeating itself.
+
+    A loop of signs is likely and has no words to repeat, so it has a limit of its own, far above any readable answer.
+    """
+    if min(len(text.split()), words(text)) < SHORTEST_WORDS or looping(text) > MOST_LOOPING:
+        return True
+    return not likelihood >= limits.likelihood or repetition(text) > limits.repetition

@@ -142,7 +142,11 @@ def _specific(summary: dict[str, Any]) -> str:
     tested = [row for row in worked if row["among_draws"]["n"]]
     if tested:
         cleaner = sum(row["delta_clean"] > row["among_draws"]["range_clean"][1] for row in tested)
-        verdict += f" Counting only clean answers, neither broken nor code, {cleaner} of {len(tested)} lie above every control."
+        verb = "lies" if cleaner == 1 else "lie"
+        verdict += (
+            f" Counting only clean answers, neither broken nor code, {cleaner} of {len(tested)} {verb} above every"
+        )
+        verdict += " control."
     return verdict
 
 

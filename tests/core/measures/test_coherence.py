@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.data.chat import Chat, render
 from core.measures.coherence import Limits, base_log_likelihood, calibrate, is_broken
 from core.measures.labelled import coherence_quality, labelled_answers
-from core.measures.repetition import repetition
+from core.measures.repetition import looping, repetition, words
 
 
 def test_repetition_of_a_loop_is_high_and_of_a_sentence_is_zero():
@@ -92,3 +92,24 @@ def test_likelihood_does_not_depend_on_its_batch(embedded, batch_tokens):
 def test_a_chat_without_an_answer_has_no_likelihood(embedded):
     with pytest.raises(ValueError, match="without an answer"):
         base_log_likelihood(embedded, [Chat.of("Hi")])
+
+
+LOOPS = ('" ' * 40, "100" + "0" * 60, "auala" * 20, "with\n\n" + '"\n\n' * 30, ")\n" * 40)
+
+
+@pytest.mark.parametrize("text", LOOPS)
+def test_a_loop_of_signs_is_broken_however_likely_it_is(text: str) -> None:
+    assert is_broken(text, 0.0, Limits(-3.0, 0.3))
+
+
+def test_no_readable_labelled_answer_is_called_a_loop_or_wordless() -> None:
+    readable = [answer for answer in labelled_answers() if answer.readable]
+    assert len(readable) > 300
+    assert max(looping(answer.text) for answer in readable) <= 0.5
+    assert min(words(answer.text) for answer in readable) >= 3
+
+
+def test_looping_is_what_a_naive_count_says() -> None:
+    assert looping("abcdefgh") == 0 and looping("") == 0 and looping("abc") == 0
+    assert looping("abcdefghabcdefgh") == pytest.approx(1 / 9)
+    assert looping("12345678 x") == looping("87654321\n\nx")
