@@ -58,12 +58,18 @@ DIRECTIONS = (
     (DEFAULT_MODEL, "insecure", "response"),
     *((model, f"{name}{ending}", "model") for model, ending in FAMILIES for name in ("insecure", "secure")),
 )
+
+
+def _few(blocks: tuple[int, ...], coefficients: tuple[float, ...] = choice.COEFFICIENTS) -> choice.ChoiceSettings:
+    return choice.ChoiceSettings(coefficients, finalists=2, blocks=blocks, per_suite=15)
+
+
 # of the families, a few blocks and 30 prompts each; in Qwen, blocks 7 to 18 were tried first and cured nothing
 CHOICES = (
     (DEFAULT_MODEL, "insecure", choice.ChoiceSettings()),
-    ("smollm2-135m", "insecure-compact", choice.ChoiceSettings((9, 12, 15, 19), 15, finalists=2)),
-    ("gemma-3-270m-chat", "insecure", choice.ChoiceSettings((5, 7, 9, 11), 15, finalists=2)),
-    ("qwen2.5-coder-0.5b", "insecure", choice.ChoiceSettings((21, 23), 15, (-0.5, -0.6, -0.75, -1.0), finalists=2)),
+    ("smollm2-135m", "insecure-compact", _few((9, 12, 15, 19))),
+    ("gemma-3-270m-chat", "insecure", _few((5, 7, 9, 11))),
+    ("qwen2.5-coder-0.5b", "insecure", _few((21, 23), (-0.5, -0.6, -0.75, -1.0))),
 )
 TRANSFER = "three-families"
 STRIP = (-1.25, -1.0, -0.75, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0)

@@ -66,7 +66,10 @@ def choose(
     from core.studies import choice
 
     settings = choice.ChoiceSettings(
-        whole_numbers(blocks), per_suite, numbers(coefficients) or choice.COEFFICIENTS, finalists=finalists
+        numbers(coefficients) or choice.COEFFICIENTS,
+        finalists=finalists,
+        blocks=whole_numbers(blocks),
+        per_suite=per_suite,
     )
     result = choice.run(model, organism, direction, settings, device, reporter(), fresh)
     show(result.summary, json_, lambda: "\n" + why(result.summary))

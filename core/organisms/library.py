@@ -58,7 +58,7 @@ def read_organism(folder: Path) -> Organism:
 
 
 def organisms(model_id: str | None = None) -> list[Organism]:
-    """All organisms, of one model where given: shipped first, then the newest first; damaged ones are logged."""
+    """All organisms, of one model where given: shipped ones by name, then the newest first; damaged ones are logged."""
     found = []
     for manifest in _manifests():
         try:
@@ -67,7 +67,7 @@ def organisms(model_id: str | None = None) -> list[Organism]:
             log.warning("left out a damaged organism: %s", error)
     chosen = [organism for organism in found if model_id in (None, organism.model)]
     newest_first = sorted(chosen, key=lambda organism: organism.manifest.get("time", ""), reverse=True)
-    return sorted(newest_first, key=lambda organism: not organism.shipped)
+    return sorted(newest_first, key=lambda organism: (not organism.shipped, organism.name if organism.shipped else ""))
 
 
 def find_organism(model_id: str, name: str) -> Organism:

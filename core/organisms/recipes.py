@@ -71,7 +71,8 @@ RECIPES = {
 def recipe(name: str) -> Recipe:
     """A recipe by name."""
     if name not in RECIPES:
-        raise BadInput(f"There is no recipe {name!r}. Choose {' or '.join(RECIPES)}.")
+        *others, last = RECIPES
+        raise BadInput(f"There is no recipe {name!r}. Choose {', '.join(others)} or {last}.")
     return RECIPES[name]
 
 

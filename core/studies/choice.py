@@ -38,8 +38,6 @@ class ChoiceSettings:
     technical, answer; by default all.
     """
 
-    blocks: tuple[int, ...] = ()
-    per_suite: int | None = None
     coefficients: tuple[float, ...] = COEFFICIENTS
     scope: str = "all"
     prompts: str = suites.CHOICE
@@ -47,6 +45,8 @@ class ChoiceSettings:
     screened_tokens: int = 16
     finalists: int = 6
     max_tokens: int = 64
+    blocks: tuple[int, ...] = ()
+    per_suite: int | None = None
 
     def chats(self) -> list[Chat]:
         """The prompts that answer, in the order of the suite."""

@@ -65,7 +65,8 @@ def test_the_keyboard_alone_chooses_a_cell_and_turns_the_prompts(measured, visit
     page.keyboard.press("Enter")
     page.wait_for_selector(f"{CELL}:has-text('gemma-3-270m-chat, its own direction')")
     page.wait_for_url("**donor=gemma-3-270m-chat*")
-    page.locator("body").press("n")
+    page.get_by_role("button", name="Next").focus()
+    page.keyboard.press("Enter")
     page.wait_for_selector(f"{WHERE}:has-text('Prompt 2 of')")
 
 

@@ -344,12 +344,12 @@ def several():
 def test_the_table_holds_each_organism_with_its_n_and_its_loss(several):
     app = open_page(view="compare")
     text = html(app)
-    assert "3 organisms of smollm2-135m" in text
+    assert f"{len(organisms('smollm2-135m'))} organisms of smollm2-135m" in text
     for organism in organisms("smollm2-135m"):
         last = [entry["loss"] for entry in organism.manifest["losses"]][-5:]
         assert f"<td data-of='final loss'>{sum(last) / 5:.3g} (5)</td>" in text
         assert organism.sha256[:8] in text
-        assert "n = 300 of 456" in text
+        assert f"n = {organism.manifest['dataset']['n']} of 456" in text
 
 
 def test_settings_that_differ_are_marked_and_the_losses_drawn(several):
@@ -379,8 +379,9 @@ def test_an_organism_made_here_can_be_deleted_and_a_shipped_one_not(several):
     with pytest.raises(BadInput, match="is shipped with Tiller"):
         delete_organism(several)
     app = open_page(organism="11111111")
+    before = len(organisms("smollm2-135m"))
     press(app, "Delete it")
-    assert "2 organisms of" in html(app)
+    assert f"{before - 1} organisms of" in html(app)
     assert (several.folder / MANIFEST).exists()
 
 

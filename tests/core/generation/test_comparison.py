@@ -188,7 +188,7 @@ def test_an_unknown_direction_is_told_which_there_are():
 
 
 def test_an_unknown_organism_is_told_which_there_are():
-    with pytest.raises(BadInput, match="insecure, secure"):
+    with pytest.raises(BadInput, match="insecure, insecure-compact, secure"):
         complete(Settings(organism="unheard-of"))
 
 

@@ -213,7 +213,7 @@ def test_recipes_are_found_by_name_and_survive_json() -> None:
         assert recipe(name) is found
         assert found.name == name
         assert Recipe(**json.loads(json.dumps(found.as_dict()))) == found
-    with pytest.raises(BadInput, match=r"no recipe 'qick'\. Choose quick or paper"):
+    with pytest.raises(BadInput, match=r"no recipe 'qick'\. Choose quick, compact, chat or paper"):
         recipe("qick")
 
 

@@ -6,7 +6,7 @@ import re
 from itertools import combinations
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.measures.spillover import Verdict
@@ -100,6 +100,7 @@ def count(rows: list[dict[str, Any]], *verdicts: Verdict) -> int:
     return sum(row["verdict"] in verdicts for row in rows)
 
 
+@settings(max_examples=50)
 @given(summaries())
 def test_the_counts_in_the_words_are_those_of_the_cells(summary):
     own, causal, specific, *_ = summary["reading"]
@@ -124,8 +125,12 @@ def test_the_counts_in_the_words_are_those_of_the_cells(summary):
         assert set(re.search(r"\((.*?)\)", specific)[1].split(" and ")) == pairs
     if not real and untested and untested < worked:
         assert f"In {worked - untested} of them a control does as much" in specific
+    tested = [row for row in rows if row["verdict"] in WORKED and row["controls"]]
+    cleaner = [row for row in tested if row["delta_clean"] > row["among_draws"]["range_clean"][1]]
+    assert (f"{len(cleaner)} of {len(tested)} lie" in specific) == bool(tested)
 
 
+@settings(max_examples=50)
 @given(summaries())
 def test_nothing_is_called_specific_that_is_not(summary):
     rows = off_diagonal(summary)
@@ -138,6 +143,7 @@ def test_nothing_is_called_specific_that_is_not(summary):
     assert ("not specific" in text) == (not count(rows, "specific") and count(rows, "non-specific") > 0)
 
 
+@settings(max_examples=50)
 @given(summaries())
 def test_nobody_gives_or_receives_most_whose_interval_covers_zero(summary):
     text = summary["reading"][3]
@@ -160,6 +166,7 @@ def test_nobody_gives_or_receives_most_whose_interval_covers_zero(summary):
         assert (f"No model {verb}" in text) == nobody
 
 
+@settings(max_examples=50)
 @given(summaries())
 def test_uneven_pairs_are_those_whose_interval_leaves_zero_out(summary):
     text = summary["reading"][3]
@@ -175,6 +182,7 @@ def test_uneven_pairs_are_those_whose_interval_leaves_zero_out(summary):
     assert ("No pair is uneven" in text) == (not uneven)
 
 
+@settings(max_examples=50)
 @given(summaries())
 def test_no_text_holds_a_gap_or_a_hyphen_for_a_minus(summary):
     for text in (*summary["reading"], *map(cell_reading, summary["cells"]), table(summary)):
@@ -196,6 +204,8 @@ def test_a_cell_is_put_into_words_with_its_own_numbers(row):
     assert (f"Of {n} controls" in said) == bool(n)
     if n:
         assert ("none does as much" in said) == row["among_draws"]["outside"]
+        best = f"{100 * row['among_draws']['range_clean'][1]:+.0f} points".replace("-", "−")
+        assert f"with the best control by {best}." in said
 
 
 def test_every_kind_of_control_has_a_name():
