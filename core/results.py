@@ -104,14 +104,18 @@ def save_result(
     return _read(kind, folder, shipped)
 
 
-def find_result(kind: str, key: str, fingerprint: str | None = None) -> Result | None:
+def find_result(
+    kind: str, key: str, fingerprint: str | None = None, fits: Callable[[Result], bool] | None = None
+) -> Result | None:
     """The result of that key, shipped or made here; None where there is none, or it was damaged and is set aside.
 
     Args:
         fingerprint: only a result of exactly these weights; None takes any.
+        fits: only a result of which this is true, where one fingerprint does not say it.
     """
     for result in results(kind):
-        if result.key == key and fingerprint in (None, result.summary["provenance"].get("fingerprint")):
+        same = fingerprint in (None, result.summary["provenance"].get("fingerprint"))
+        if result.key == key and same and (fits is None or fits(result)):
             try:
                 return _whole(result)
             except FileNotFoundError:  # deleted between two looks

@@ -14,6 +14,7 @@ import torch
 
 from core.activations.capture import BATCH_TOKENS, Sequences, batches, shared_prefix
 from core.data.chat import Chat, render
+from core.errors import BadInput
 from core.measures.repetition import looping, repetition, words
 from core.models.loading import LoadedModel
 
@@ -81,7 +82,14 @@ def calibrate(likelihoods: Sequence[float], repetitions: Sequence[float]) -> Lim
     Greedy answers of the model itself are the most likely there are, so the likelihood limit lies `LIKELIHOOD_SLACK`
     nats below their first percentile. Small models repeat themselves even unsteered, so the repetition limit is their
     95th percentile, and at least `LEAST_REPETITION`: about one in twenty of the base's own answers counts as broken.
+
+    Raises:
+        BadInput: the base model said nothing at all.
     """
+    if not len(likelihoods):
+        raise BadInput(
+            "The base model's answers are all empty, so nothing tells what is broken. Choose another model or prompts."
+        )
     low = float(np.quantile(np.asarray(likelihoods), LIKELIHOOD_QUANTILE))
     high = float(np.quantile(np.asarray(repetitions), REPETITION_QUANTILE))
     return Limits(low - LIKELIHOOD_SLACK, max(LEAST_REPETITION, high))

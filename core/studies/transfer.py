@@ -257,9 +257,10 @@ def _best_separating(card: DirectionCard) -> int:
 
 def _find(inputs: Inputs) -> Result | None:
     """A result counts for the weights that are here; of a model that is not, its id is all there is to compare."""
-    found = results.find_result(KIND, inputs.key)
-    if found is None:
-        return None
-    made = {model["model"]: model["fingerprint"] for model in found.summary["models"]}
     here = {member.id: sources.fingerprint(member.spec) for member in inputs.members if sources.is_ready(member.spec)}
-    return found if all(made.get(name) == value for name, value in here.items()) else None
+
+    def fits(result: Result) -> bool:
+        made = {model["model"]: model["fingerprint"] for model in result.summary["models"]}
+        return all(made.get(name) == value for name, value in here.items())
+
+    return results.find_result(KIND, inputs.key, fits=fits)

@@ -15,6 +15,8 @@ from core.organisms import library as organisms
 from pages.parts.shell import show_error
 
 POLL_SECONDS = 1.0
+NAMED = 2  # models named on the overview
+LISTED = 4  # organisms or directions
 
 
 @st.cache_resource(show_spinner=False)
@@ -30,16 +32,17 @@ def show_ready() -> None:
     lines = []
     if here:
         others = len(CATALOG) - len(here)
-        lines.append(_line(True, "Model", ", ".join(_short(spec) for spec in here), f"{others} more can be downloaded"))
+        names = [_short(spec) for spec in here[:NAMED]] + ([f"{len(here) - NAMED} more"] if len(here) > NAMED else [])
+        lines.append(_line(True, "Model", ", ".join(names), f"{others} more can be downloaded"))
     else:
         lines.append(_line(False, "Model", "none yet", f"{len(CATALOG)} can be downloaded"))
     for what, listing in (("Organisms", _organisms), ("Directions", _directions)):
         try:
-            names = listing()
+            found = listing()
         except TillerError as error:
             show_error(error)
             continue
-        lines.append(_line(bool(names), what, "; ".join(names) or "none yet"))
+        lines.append(_line(bool(found), what, found or "none yet"))
     st.markdown("  \n".join(["**Ready on this machine**", *lines]))
     if embedded not in here:
         show_fetch(embedded)
@@ -104,11 +107,18 @@ def _short(spec: ModelSpec) -> str:
     return spec.title.partition(" (")[0]
 
 
-def _organisms() -> list[str]:
+def _organisms() -> str:
     found = organisms.organisms()
-    models = {organism.model for organism in found}
-    return [organism.name if len(models) == 1 else f"{organism.name} ({organism.model})" for organism in found]
+    return _listed([(organism.name, organism.model) for organism in found])
 
 
-def _directions() -> list[str]:
-    return [card.name for card in directions.cards()]
+def _directions() -> str:
+    return _listed([(card.name, card.model) for card in directions.cards()])
+
+
+def _listed(found: list[tuple[str, str]]) -> str:
+    """Names where there are few, else how many there are of how many models."""
+    models = {model for _, model in found}
+    if len(found) <= LISTED:
+        return "; ".join(name if len(models) == 1 else f"{name} ({model})" for name, model in found)
+    return f"{len(found)} of {len(models)} models" if len(models) > 1 else f"{len(found)}"
