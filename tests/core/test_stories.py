@@ -15,9 +15,14 @@ SHIPPED = stories().items
 STEPS = [(story, step) for story in SHIPPED for step in story.steps]
 
 
-def test_three_lessons_ship_whole_and_in_order():
+def test_the_lessons_ship_whole_and_in_order():
     assert not stories().damaged
-    assert [story.id for story in SHIPPED] == ["what-is-emergent-misalignment", "find-the-direction", "steer-it-away"]
+    assert [story.id for story in SHIPPED] == [
+        "what-is-emergent-misalignment",
+        "find-the-direction",
+        "steer-it-away",
+        "does-it-transfer",
+    ]
 
 
 @pytest.mark.parametrize(("story", "step"), STEPS, ids=lambda item: getattr(item, "id", None) or item.title)
