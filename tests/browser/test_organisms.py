@@ -134,7 +134,7 @@ def test_a_file_is_imported_trained_on_watched_stopped_and_gone_on_with(place, v
 
 def test_organisms_are_chosen_for_comparison_and_the_link_restores_them(place, visit):
     page = settled(visit(f"{place[0]}/Organisms?view=compare"))
-    page.get_by_label("Remove secure").first.click()
+    page.get_by_label("Remove insecure-compact").first.click()
     page.wait_for_url("**curves=*")
     again = settled(visit(page.url))
     again.wait_for_selector(".legendtext")
