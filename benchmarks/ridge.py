@@ -20,7 +20,8 @@ ROWS, WIDTH, RANK = 2000, 2048, 64
 def measure(_: LoadedModel, __: int) -> Iterator[Measurement]:
     """The row of this file: same folds, same strengths, same fit on all rows in the end.
 
-    Always 2 pairs, since the peer is slow. It needs no model. The activations are random, of low rank with noise, two rows a prompt.
+    Always 2 pairs, since the peer is slow. It needs no model: the activations are random, of low rank with noise, two
+    rows a prompt.
     """
     draw = np.random.default_rng(0)
     shared = 3 * draw.standard_normal((ROWS, RANK))
