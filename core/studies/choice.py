@@ -58,9 +58,12 @@ class ChoiceSettings:
     def key(self, card: DirectionCard) -> str:
         """Hash of all that the choice depends on."""
         asked = [chat.as_dicts() for chat in self.chats()]
-        narrowed = {"blocks"} if self.blocks else set()
-        usual = {"prompts", "blocks", "per_suite"} - narrowed
-        chosen = {name: value for name, value in vars(self).items() if name not in usual}
+        left_out = {
+            "prompts",
+            "per_suite",
+            *(() if self.blocks else ("blocks",)),
+        }  # as keys were before there was a choice
+        chosen = {name: value for name, value in vars(self).items() if name not in left_out}
         return content_hash([KIND, METHOD, DETECTOR_VERSION, card.model, card.id, chosen, asked])[:24]
 
 

@@ -14,6 +14,7 @@ from core import paths, provenance
 from core.directions import controls, library
 from core.directions.contrasts import hash_of
 from core.directions.direction import Direction, save_direction
+from core.generation.comparison import DEFAULT_MODEL
 from core.generation.rows import Sampling
 from core.measures.coherence import calibrate
 from core.measures.labelled import coherence_quality, detector_quality
@@ -155,7 +156,11 @@ def summarise(
         "n_fit_prompts": len(inputs.fit_prompts),
         "identical_training": inputs.alike,
         "detector": detector_quality(),
-        "coherence": {name: coherence_quality(limit.likelihood, limit.repetition) for name, limit in limits.items()},
+        # the labelled answers have the embedded model's likelihoods: of other models' limits they say nothing
+        "coherence": {
+            name: coherence_quality(limit.likelihood, limit.repetition) if name == DEFAULT_MODEL else None
+            for name, limit in limits.items()
+        },
         "settings": shown,
         "provenance": {
             "command": " ".join(["python -m core", *arguments(chosen.model_copy(update=named))]),
