@@ -22,6 +22,7 @@ from core.activations.moments import Moments
 from core.errors import UnsupportedModel
 from core.models.blocks import block_hidden
 from core.models.loading import LoadedModel
+from core.models.restart import Enough
 from core.organisms.adapters import Adapter, attached
 
 Pooling = Literal["last_prompt", "prompt_mean", "response_mean"]
@@ -45,10 +46,6 @@ class Sequences:
     def take(self, rows: Sequence[int]) -> Sequences:
         """Some of the rows, in the order named."""
         return Sequences(tuple(self.ids[row] for row in rows), tuple(self.starts[row] for row in rows))
-
-
-class _Enough(Exception):
-    """Raised inside the last block's hook to end the forward pass early."""
 
 
 def capture(
@@ -165,12 +162,12 @@ def shared_prefix(
         inputs["position_ids"] = torch.arange(length, device=loaded.device)[None]
 
     def enough(_module, _args, _output):
-        raise _Enough
+        raise Enough
 
     with attached(loaded, [adapter]):
         handle = loaded.blocks[final].register_forward_hook(enough)
         try:
-            with contextlib.suppress(_Enough):
+            with contextlib.suppress(Enough):
                 loaded.model(**inputs, use_cache=True, past_key_values=cache)
         finally:
             handle.remove()
@@ -246,7 +243,7 @@ def _forward(
             out[:, place] = hidden[each, last] if pooling == "last_prompt" else _mean(hidden, pooled_tokens)
             unread.discard(block)
             if block == final:
-                raise _Enough
+                raise Enough
 
         return read
 
@@ -254,7 +251,7 @@ def _forward(
         try:
             for place, block in enumerate(blocks):
                 handles.append(loaded.blocks[block].register_forward_hook(reader(place, block)))
-            with contextlib.suppress(_Enough):
+            with contextlib.suppress(Enough):
                 loaded.model(**inputs)
         finally:
             for handle in handles:

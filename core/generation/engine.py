@@ -20,6 +20,7 @@ from core.generation.rows import BASE, Answer, Row
 from core.models.catalog import resolve
 
 if TYPE_CHECKING:
+    from core.generation.prefill import PromptCache
     from core.models.loading import LoadedModel
 
 State = Literal["queued", "loading", "running", "done", "stopped", "failed"]
@@ -85,6 +86,7 @@ class Engine:
         self._wake = threading.Condition()
         self._loaded: LoadedModel | None = None
         self._adapters: dict[str, Any] = {}
+        self._prompts: PromptCache | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
@@ -160,6 +162,7 @@ class Engine:
     def _run(self, job: Job) -> None:
         from core.directions import library
         from core.generation.decode import decode
+        from core.generation.prefill import PromptCache
 
         job.state, job.started = "loading", time.perf_counter()
         loaded = self._ready(job)
@@ -170,8 +173,9 @@ class Engine:
         directions = library.resolve(references)
         adapters = {row.adapter: self._adapter(row.adapter) for row in job.rows if row.adapter != BASE}
         job.state, job.message = "running", ""
+        self._prompts = self._prompts or PromptCache()
         start = time.perf_counter()
-        with contextlib.closing(decode(loaded, job.rows, adapters, directions, job.stop)) as events:
+        with contextlib.closing(decode(loaded, job.rows, adapters, directions, job.stop, self._prompts)) as events:
             for event in events:
                 now = time.perf_counter()
                 if job.first_token is None:
@@ -202,7 +206,7 @@ class Engine:
     def _release(self) -> None:
         if self._loaded is None:
             return
-        self._loaded = None
+        self._loaded = self._prompts = None
         self._adapters.clear()
         from core.models.loading import release
 

@@ -25,7 +25,7 @@ class Chooser:
         sampled.sort(key=lambda place: _truncates(settings[place]))
         chosen = [settings[place] for place in sampled]
         self._plain = sum(not _truncates(item) for item in chosen)
-        self._sampled = torch.tensor(sampled, device=device)
+        self._places, self._sampled = sampled, torch.tensor(sampled, device=device)
         self._temperature = torch.tensor([item.temperature for item in chosen], device=device)[:, None]
         self._top_p = torch.tensor([item.top_p for item in chosen], device=device)[:, None]
         self._top_k = torch.tensor([item.top_k or 2**31 - 1 for item in chosen], device=device)[:, None]
@@ -35,11 +35,17 @@ class Chooser:
         )
         self._uniforms = uniforms.to(device)
 
-    def choose(self, logits: torch.Tensor, step: int) -> torch.Tensor:
-        """Next token ids `[rows]` from float32 `logits` `[rows, vocabulary]` at decode step `step`."""
+    def choose(self, logits: torch.Tensor, steps: Sequence[int]) -> torch.Tensor:
+        """Next token ids `[rows]` from float32 `logits` `[rows, vocabulary]`.
+
+        Args:
+            steps: how many tokens each row has so far.
+        """
         tokens = logits.argmax(-1)
         if self._any:
-            uniform = self._uniforms[min(step, len(self._uniforms) - 1)][:, None]
+            last = len(self._uniforms) - 1
+            step = torch.tensor([min(steps[place], last) for place in self._places], device=logits.device)
+            uniform = self._uniforms.gather(0, step[None])[0][:, None]
             tokens[self._sampled] = self._sample(logits[self._sampled], uniform)
         return tokens
 

@@ -18,8 +18,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from core.errors import BadInput, ModelUnavailable, UnsupportedModel
 from core.models import sources
+from core.models.attention import group_heads
 from core.models.blocks import decoder_blocks, text_config
 from core.models.catalog import ModelSpec, resolve
+from core.models.packing import pack, packable
 
 
 @dataclass(eq=False)
@@ -68,20 +70,34 @@ def default_dtype(device: str) -> torch.dtype:
     return torch.float16 if kind == "mps" else torch.bfloat16
 
 
-def load(spec: ModelSpec | str, device: str | None = None, dtype: torch.dtype | None = None) -> LoadedModel:
+def load(
+    spec: ModelSpec | str, device: str | None = None, dtype: torch.dtype | None = None, train: bool = False
+) -> LoadedModel:
     """Load the weights that `sources.fetch` made ready (fetching them first where needed).
 
     Args:
         spec: a catalog entry, or a text that `catalog.resolve` understands.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; by default the best one there is.
         dtype: by default `default_dtype(device)`.
+        train: leave the model as it is, for gradients to pass; otherwise see `hasten`.
 
     Raises:
         ModelUnavailable, UnsupportedModel, BadInput: with a sentence and an action.
     """
     spec = resolve(spec) if isinstance(spec, str) else spec
     folder = sources.fetch(spec)
-    return load_folder(folder, spec.id, sources.fingerprint(spec), device, dtype, spec.chat_template)
+    loaded = load_folder(folder, spec.id, sources.fingerprint(spec), device, dtype, spec.chat_template)
+    if not train:
+        hasten(loaded)
+    return loaded
+
+
+def hasten(loaded: LoadedModel) -> None:
+    """Rearrange a model on a CPU for use alone: the same numbers up to rounding, and no gradients."""
+    if loaded.device.type == "cpu":
+        group_heads(loaded.model)
+    if packable(loaded.model):
+        pack(loaded.model)
 
 
 def load_folder(

@@ -1,9 +1,10 @@
 """LoRA adapters that are switched per row on one copy of the base weights.
 
 A saved PEFT adapter becomes two thin matrices per linear layer. While rows are generated or
-captured, a forward hook adds `((x Aᵀ) · gate) Bᵀ` to each adapted layer: the gate is 1 where a
-row uses the adapter and 0 where it does not, so base and organism rows share one batch and no
-adapter splits it. Several adapters in one batch are stacked along the rank.
+captured, `((x Aᵀ) · gate) Bᵀ` is added to each adapted layer, by a forward hook or, where layers are
+packed, in their one product: the gate is 1 where a row uses the adapter and 0 where it does not, so
+base and organism rows share one batch and no adapter splits it. Several adapters in one batch are
+stacked along the rank.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import nn
 from core import paths
 from core.errors import DamagedArtifact, OrganismMismatch
 from core.models.loading import LoadedModel
+from core.models.packing import Group, LowRank, PackedLinear, pack_matrix
 from core.organisms.library import MANIFEST, read_organism
 from core.store import file_sha256
 
@@ -140,37 +142,36 @@ def _shape(module: nn.Module) -> tuple[int, int] | None:
 def attached(loaded: LoadedModel, per_row: Sequence[Adapter | None]) -> Iterator[None]:
     """While active, row `i` of every forward pass runs with adapter `per_row[i]` (None: the base model)."""
     used = list({id(adapter): adapter for adapter in per_row if adapter is not None}.values())
-    handles = []
+    handles: list[Any] = []
+    groups: dict[Group, dict[int, str]] = {}
     try:
         for path in sorted({path for adapter in used for path in adapter.layers}):
-            hook = _layer_hook(path, used, per_row)
-            handles.append(loaded.model.get_submodule(path).register_forward_hook(hook))
+            module = loaded.model.get_submodule(path)
+            if isinstance(module, PackedLinear):
+                groups.setdefault(module.group, {})[module.member] = path
+            else:
+                handles.append(module.register_forward_hook(_layer_hook(path, used, per_row)))
+        for group, paths_of in groups.items():
+            group.low_rank = _group_change(group, paths_of, used, per_row)
         yield
     finally:
         for handle in handles:
             handle.remove()
+        for group in groups:
+            group.low_rank = None
 
 
 def _layer_hook(path: str, used: list[Adapter], per_row: Sequence[Adapter | None]):
     members = [adapter for adapter in used if path in adapter.layers]
     down = torch.cat([adapter.layers[path][0] for adapter in members]).t()
     up = torch.cat([adapter.layers[path][1] for adapter in members], dim=1).t()
-    shared = len(members) == 1 and all(adapter is members[0] for adapter in per_row)
-    if shared:
+    gate = _gate([(adapter, adapter.layers[path][0].shape[0]) for adapter in members], per_row, down)
+    if gate is None:
 
         def add(_module, args, output):
             return output + (args[0] @ down) @ up
 
         return add
-    gate = torch.cat(
-        [
-            torch.tensor([float(adapter is member) for adapter in per_row], device=down.device, dtype=down.dtype)[
-                :, None, None
-            ].expand(-1, 1, member.layers[path][0].shape[0])
-            for member in members
-        ],
-        dim=-1,
-    ).contiguous()
     rows = len(per_row)
 
     def add_gated(_module, args, output):
@@ -180,3 +181,34 @@ def _layer_hook(path: str, used: list[Adapter], per_row: Sequence[Adapter | None
         return output + inner @ up
 
     return add_gated
+
+
+def _group_change(
+    group: Group, paths_of: dict[int, str], used: list[Adapter], per_row: Sequence[Adapter | None]
+) -> LowRank:
+    """The adapters of all layers of a group as one change: each layer's B fills the rows of its own outputs."""
+    parts = [
+        (adapter, member, *adapter.layers[path])
+        for member, path in paths_of.items()
+        for adapter in used
+        if path in adapter.layers
+    ]
+    down = torch.cat([part[2] for part in parts])
+    up = down.new_zeros(sum(group.sizes), down.shape[0])
+    column = 0
+    for _, member, _, outputs in parts:
+        row, rank = sum(group.sizes[:member]), outputs.shape[1]
+        up[row : row + group.sizes[member], column : column + rank] = outputs
+        column += rank
+    gate = _gate([(adapter, inner.shape[0]) for adapter, _, inner, _ in parts], per_row, down)
+    return LowRank(pack_matrix(down), pack_matrix(up), gate)
+
+
+def _gate(
+    parts: list[tuple[Adapter, int]], per_row: Sequence[Adapter | None], like: torch.Tensor
+) -> torch.Tensor | None:
+    """`[rows, 1, ranks]`: 1 where a row uses the adapter that a stretch of ranks belongs to; None where all do."""
+    if all(adapter is part for part, _ in parts for adapter in per_row):
+        return None
+    uses = [[float(adapter is part) for part, rank in parts for _ in range(rank)] for adapter in per_row]
+    return torch.tensor(uses, device=like.device, dtype=like.dtype)[:, None]

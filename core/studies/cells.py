@@ -21,6 +21,7 @@ from core.steering.interventions import Intervention
 
 if TYPE_CHECKING:
     from core.directions.direction import Direction
+    from core.generation.prefill import PromptCache
     from core.models.loading import LoadedModel
     from core.organisms.adapters import Adapter
 
@@ -65,6 +66,7 @@ class Cells:
         self._loaded, self._prompts, self._sampling, self._directions = loaded, list(prompts), sampling, directions
         self._batch = rows_a_batch or ROWS_A_BATCH.get(loaded.device.type, ROWS_A_BATCH["other"])
         self._likelihoods: dict[tuple[int, str], float] = {}
+        self._kept: PromptCache | None = None
         self._common = [
             METHOD, loaded.id, loaded.fingerprint, str(loaded.dtype), loaded.device.type, asdict(sampling),
             [chat.as_dicts() for chat in self._prompts],
@@ -125,7 +127,10 @@ class Cells:
     def write(self, cell: Cell, report: Callable[[int, int], None] | None = None) -> list[Answer]:
         """What the model says, without a word on how likely it is."""
         from core.generation.decode import collect_batches
+        from core.generation.prefill import PromptCache
 
+        # cells that share an adapter and a block share their prompts up to that block
+        self._kept = self._kept or PromptCache(every_block=False)
         name = cell.adapter.name if cell.adapter else BASE
         groups = [
             [Row(chat, adapter=name, interventions=cell.interventions, sampling=self._seeded(place))]
@@ -133,7 +138,8 @@ class Cells:
         ]
         adapters = {name: cell.adapter} if cell.adapter else {}
         written: dict[int, Answer] = {}
-        for place, (answer,) in collect_batches(self._loaded, groups, adapters, self._directions, self._batch):
+        batches = collect_batches(self._loaded, groups, adapters, self._directions, self._batch, self._kept)
+        for place, (answer,) in batches:
             written[place] = answer
             if report:
                 report(len(written), len(groups))

@@ -21,7 +21,11 @@ LOGITS = st.lists(st.integers(-6, 6).map(lambda value: value / 2), min_size=2, m
 
 
 def choose(logits: list[float], step: int = 0, **settings) -> int:
-    return int(Chooser([Sampling(**settings)], CPU).choose(torch.tensor([logits]), step))
+    return int(draw(Chooser([Sampling(**settings)], CPU), torch.tensor([logits]), step))
+
+
+def draw(chooser: Chooser, logits: torch.Tensor, step: int) -> torch.Tensor:
+    return chooser.choose(logits, [step] * len(logits))
 
 
 def uniform(seed: int, step: int, max_tokens: int = 80) -> float:
@@ -64,7 +68,7 @@ def test_top_k_one_equals_greedy_where_a_large_vocabulary_has_ties_at_the_top():
     """A sort that is not stable would only show here: short rows are sorted by insertion."""
     logits = torch.randn(4, 20_000, generator=torch.Generator().manual_seed(0)).clamp(max=2.0)
     chooser = Chooser([Sampling(temperature=0.7, top_k=1, seed=seed) for seed in range(4)], CPU)
-    assert torch.equal(chooser.choose(logits, 0), logits.argmax(-1))
+    assert torch.equal(draw(chooser, logits, 0), logits.argmax(-1))
 
 
 @given(LOGITS, st.integers(0, 1000))
@@ -95,14 +99,14 @@ def test_a_seed_gives_the_same_numbers_whatever_the_neighbours_length(seed, shor
         [Sampling(max_tokens=long, temperature=1.0), Sampling(max_tokens=short, temperature=1.0, seed=seed)], CPU
     )
     step = short - 1
-    assert alone.choose(logits, step)[0] == beside.choose(logits.expand(2, -1), step)[1]
+    assert draw(alone, logits, step)[0] == draw(beside, logits.expand(2, -1), step)[1]
 
 
 def test_tokens_are_drawn_with_the_probabilities_of_the_softmax():
     draws, temperature = 20_000, 1.7
     logits = torch.tensor([0.0, 1.0, 2.0, 3.0])
     chooser = Chooser([Sampling(max_tokens=1, temperature=temperature, seed=seed) for seed in range(draws)], CPU)
-    shares = chooser.choose(logits.expand(draws, -1), 0).bincount(minlength=4) / draws
+    shares = draw(chooser, logits.expand(draws, -1), 0).bincount(minlength=4) / draws
     expected = (logits / temperature).softmax(0)
     assert ((shares - expected).abs() < 4 * (expected * (1 - expected) / draws).sqrt()).all()
 
@@ -126,11 +130,10 @@ def test_rows_that_keep_the_whole_vocabulary_are_not_sorted(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "sort", counted)
     logits = torch.randn(4, 100, generator=torch.Generator().manual_seed(0))
     plain = Sampling(temperature=1.0, seed=1)
-    Chooser([plain] * 4, CPU).choose(logits, 0)
+    draw(Chooser([plain] * 4, CPU), logits, 0)
     assert sorted_rows == []
-    Chooser([plain, Sampling(temperature=1.0, top_k=5), Sampling(), Sampling(temperature=1.0, top_p=0.5)], CPU).choose(
-        logits, 0
-    )
+    mixed = [plain, Sampling(temperature=1.0, top_k=5), Sampling(), Sampling(temperature=1.0, top_p=0.5)]
+    draw(Chooser(mixed, CPU), logits, 0)
     assert sorted_rows == [2]
 
 
@@ -146,7 +149,7 @@ def test_untruncated_rows_are_drawn_with_the_probabilities_of_the_softmax_beside
     draws = 40_000
     logits = torch.tensor([0.0, 1.5, -1.0, 3.0, 2.0])
     settings = [Sampling(max_tokens=1, temperature=1.3, top_k=2 * (seed % 2), seed=seed) for seed in range(draws)]
-    tokens = Chooser(settings, CPU).choose(logits.expand(draws, -1), 0)
+    tokens = draw(Chooser(settings, CPU), logits.expand(draws, -1), 0)
     whole = (logits / 1.3).softmax(0)
     top_two = torch.where(logits >= 2.0, whole, torch.zeros(()))
     for first, expected in ((0, whole), (1, top_two / top_two.sum())):
@@ -161,9 +164,9 @@ def test_a_row_chooses_the_same_whatever_rows_stand_beside_it_and_in_whatever_or
     logits = torch.randn(len(kinds), 60, generator=torch.Generator().manual_seed(seed)) * 2
     settings = [Sampling(max_tokens=9, seed=seed + place, **options[kind]) for place, kind in enumerate(kinds)]
     for step in (0, 5, 8):
-        together = Chooser(settings, CPU).choose(logits, step)
-        turned = Chooser(settings[::-1], CPU).choose(logits.flip(0), step)
-        alone = [Chooser([item], CPU).choose(logits[place : place + 1], step) for place, item in enumerate(settings)]
+        together = draw(Chooser(settings, CPU), logits, step)
+        turned = draw(Chooser(settings[::-1], CPU), logits.flip(0), step)
+        alone = [draw(Chooser([item], CPU), logits[place : place + 1], step) for place, item in enumerate(settings)]
         assert together.tolist() == turned.flip(0).tolist() == [int(token) for token in alone]
 
 
@@ -173,7 +176,7 @@ def test_a_large_vocabulary_is_summed_finely_enough_for_its_small_probabilities(
     logits = torch.randn(50_000, generator=torch.Generator().manual_seed(0))
     seeds = range(rows)
     settings = [Sampling(max_tokens=1, temperature=1.0, seed=seed) for seed in seeds]
-    tokens = Chooser(settings, CPU).choose(logits.expand(rows, -1), 0).tolist()
+    tokens = draw(Chooser(settings, CPU), logits.expand(rows, -1), 0).tolist()
     numbers = [uniform(seed, 0, 1) for seed in seeds]
     expected = [plainly_placed(logits, number, 1.0) for number in numbers]
     clear = [place for place, (_, distance) in enumerate(expected) if distance > 2e-7]
@@ -202,7 +205,7 @@ def test_a_number_of_nearly_one_takes_a_token_that_can_occur(dtype):
 def test_greedy_and_sampled_rows_share_a_batch():
     logits = torch.tensor([[0.0, 1.0, 0.9]] * 3)
     settings = [Sampling(), Sampling(temperature=1.0, seed=5), Sampling(temperature=1.0, top_k=1)]
-    tokens = [Chooser(settings, CPU).choose(logits, step) for step in range(60)]
+    tokens = [draw(Chooser(settings, CPU), logits, step) for step in range(60)]
     assert {int(token[0]) for token in tokens} == {1}
     assert {int(token[1]) for token in tokens} == {0, 1, 2}
     assert {int(token[2]) for token in tokens} == {1}

@@ -11,7 +11,8 @@ import torch
 
 from core.directions.direction import Direction
 from core.errors import BadInput, DirectionMismatch
-from core.generation.decode import collect, decode, pad_left
+from core.generation.decode import collect, decode
+from core.generation.prefill import pad_left
 from core.generation.rows import Answer, Reading, Row, Sampling, Token
 from core.models.loading import LoadedModel
 from core.steering.hooks import Steering
@@ -275,7 +276,7 @@ def test_hooks_are_counted_while_steering_is_attached(one):
 def test_no_hook_is_left_behind_when_the_iterator_is_closed_early(one):
     before = count_hooks(one.loaded.model)
     events = decode(one.loaded, [one.row(one.item())], directions=one.directions)
-    next(events)
+    next(events), next(events)
     assert count_hooks(one.loaded.model) > before
     events.close()
     assert count_hooks(one.loaded.model) == before

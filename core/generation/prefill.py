@@ -1,0 +1,319 @@
+"""Run prompts with as little work as possible: what two rows have in common runs once, and what ran before is kept.
+
+Rows with the same prompt and adapter share everything below the first block that steers one of them: their keys and
+values, and the state that leaves that block. So base, organism and steered organism cost about two prompts, a strip of
+strengths costs one and the blocks above, and after a move of the coefficient only the blocks above run again.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from transformers import DynamicCache
+
+from core.activations.capture import BATCH_TOKENS, batches
+from core.directions.direction import Direction
+from core.generation.cache import KeysValues
+from core.generation.reading import Reader, unit
+from core.generation.rows import Row
+from core.models.loading import LoadedModel
+from core.models.restart import kept_states, skipped
+from core.organisms.adapters import Adapter, attached
+from core.steering.hooks import Steering
+from core.steering.interventions import Intervention
+
+BYTES = 512 << 20
+Key = tuple[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """An unsteered prompt, as far as it was run.
+
+    Attributes:
+        layers: keys and values `[heads, tokens, dimension]` of each block that ran.
+        states: what left some blocks, `[tokens, width]`.
+        logits: `[vocabulary]` after the last token; None where not all blocks ran.
+    """
+
+    layers: list[KeysValues]
+    states: dict[int, torch.Tensor]
+    logits: torch.Tensor | None
+
+    def serves(self, depth: int, blocks: Iterable[int], whole: bool) -> bool:
+        return len(self.layers) > depth and set(blocks) <= set(self.states) and (self.logits is not None or not whole)
+
+    @property
+    def bytes(self) -> int:
+        tensors = [*(part for pair in self.layers for part in pair), *self.states.values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+class PromptCache:
+    """Prompts that ran before on one model, the least recently used forgotten first.
+
+    Args:
+        every_block: keep what leaves every block, so that another block can be steered without a new run.
+        limit: bytes to keep at most.
+    """
+
+    def __init__(self, every_block: bool = True, limit: int = BYTES) -> None:
+        self.every_block, self._limit = every_block, limit
+        self._trunks: OrderedDict[Key, Trunk] = OrderedDict()
+        self._bytes = 0
+        self._model: weakref.ref | None = None
+
+    def of(self, loaded: LoadedModel) -> PromptCache:
+        """This cache, emptied if it holds the prompts of another model."""
+        if self._model is None or self._model() is not loaded.model:
+            self.clear()
+            self._model = weakref.ref(loaded.model)
+        return self
+
+    def clear(self) -> None:
+        self._trunks.clear()
+        self._bytes = 0
+
+    def get(self, key: Key) -> Trunk | None:
+        found = self._trunks.get(key)
+        if found is not None:
+            self._trunks.move_to_end(key)
+        return found
+
+    def put(self, key: Key, trunk: Trunk) -> None:
+        old = self._trunks.pop(key, None)
+        self._bytes += trunk.bytes - (old.bytes if old else 0)
+        self._trunks[key] = trunk
+        while self._bytes > self._limit and self._trunks:
+            self._bytes -= self._trunks.popitem(last=False)[1].bytes
+
+
+@dataclass
+class Prefilled:
+    """Rows whose prompts have run: `logits` `[rows, vocabulary]`, `projections` `[rows]`, and each row's past."""
+
+    logits: torch.Tensor
+    projections: torch.Tensor
+    layers: list[list[KeysValues]]
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A row to run, with what it names."""
+
+    row: Row
+    ids: tuple[int, ...]
+    adapter: Adapter | None
+
+    @property
+    def key(self) -> Key:
+        return (self.adapter.sha256 if self.adapter else "", self.ids)
+
+    @property
+    def steered(self) -> tuple[Intervention, ...]:
+        """Without what does nothing: at strength 0 a row is the unsteered one."""
+        return tuple(item for item in self.row.interventions if item.coefficient != 0)
+
+    @property
+    def first_block(self) -> int | None:
+        """Where steering begins; None for an unsteered row."""
+        return min((block for item in self.steered for block in item.blocks), default=None)
+
+    @property
+    def reads_below(self) -> bool:
+        """Whether what it reads is not yet steered."""
+        return self.row.reading is not None and (self.first_block is None or self.row.reading.block < self.first_block)
+
+
+@torch.inference_mode()
+def prefill(
+    loaded: LoadedModel, rows: Sequence[Prompted], directions: Mapping[str, Direction], prompts: PromptCache
+) -> Prefilled:
+    """Run the prompts of rows, for models of plain attention that can restart (`cache`, `restart`)."""
+    trunks = _trunks(loaded, rows, prompts)
+    out: list[tuple[torch.Tensor, torch.Tensor, list[KeysValues]] | None] = [None] * len(rows)
+    by_first: dict[int, list[int]] = {}
+    for place, item in enumerate(rows):
+        if item.first_block is not None:
+            by_first.setdefault(item.first_block, []).append(place)
+            continue
+        trunk = trunks[item.key]
+        assert trunk.logits is not None
+        out[place] = (trunk.logits, _read(loaded, item, trunk, directions), trunk.layers)
+    for first, places in by_first.items():
+        for chunk in _chunks(loaded, places, rows):
+            chosen = [rows[place] for place in chunk]
+            above = _above(loaded, chosen, first, [trunks[item.key] for item in chosen], directions)
+            for place, result in zip(chunk, above, strict=True):
+                out[place] = result
+    done = [item for item in out if item is not None]
+    return Prefilled(
+        torch.stack([item[0] for item in done]), torch.stack([item[1] for item in done]), [item[2] for item in done]
+    )
+
+
+def _trunks(loaded: LoadedModel, rows: Sequence[Prompted], prompts: PromptCache) -> dict[Key, Trunk]:
+    """The unsteered prompt of every row, run where it is not kept, each once and no further than needed."""
+    last = len(loaded.blocks) - 1
+    wanted: dict[Key, tuple[int, set[int], bool]] = {}
+    example: dict[Key, Prompted] = {}
+    for item in rows:
+        depth, blocks, whole = wanted.get(item.key, (0, set(), False))
+        first = item.first_block
+        needed = {item.row.reading.block} if item.reads_below else set()
+        if first is None:
+            depth, whole = last, True
+        else:
+            depth, needed = max(depth, first), needed | {first}
+        wanted[item.key], example[item.key] = (depth, blocks | needed, whole), item
+    found: dict[Key, Trunk] = {}
+    missing: dict[tuple[int, bool], list[Key]] = {}
+    for key, (depth, blocks, whole) in wanted.items():
+        trunk = prompts.get(key)
+        if trunk is not None and trunk.serves(depth, blocks, whole):
+            found[key] = trunk
+        else:
+            missing.setdefault((last, True) if whole or prompts.every_block else (depth, False), []).append(key)
+    for (depth, whole), keys in missing.items():
+        blocks = set(range(last + 1)) if prompts.every_block else set().union(*(wanted[key][1] for key in keys))
+        items = [example[key] for key in keys]
+        for chunk in _chunks(loaded, range(len(items)), items):
+            for place, trunk in zip(
+                chunk, _run(loaded, [items[place] for place in chunk], depth, sorted(blocks), whole), strict=True
+            ):
+                found[keys[place]] = trunk
+                prompts.put(keys[place], trunk)
+    return found
+
+
+def _run(
+    loaded: LoadedModel, rows: Sequence[Prompted], depth: int, blocks: Sequence[int], whole: bool
+) -> Iterator[Trunk]:
+    """Prompts through the blocks up to `depth`, unsteered, in one batch."""
+    inputs = Inputs.of(loaded, [item.ids for item in rows])
+    cache = DynamicCache(config=loaded.model.config)
+    output = None
+    with (
+        attached(loaded, [item.adapter for item in rows]),
+        kept_states(loaded, blocks, None if whole else depth) as states,
+    ):
+        output = loaded.model(**inputs.arguments(loaded, cache))
+    for row, item in enumerate(rows):
+        tokens = len(item.ids)
+        yield Trunk(
+            [_of_row(layer, row, tokens) for layer in cache.layers[: depth + 1]],
+            {block: states[block][row, -tokens:] for block in blocks},
+            output.logits[row, -1].float() if output is not None and whole else None,
+        )
+
+
+def _above(
+    loaded: LoadedModel,
+    rows: Sequence[Prompted],
+    first: int,
+    trunks: Sequence[Trunk],
+    directions: Mapping[str, Direction],
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[KeysValues]]]:
+    """Steered rows from the output of block `first` on: logits, projection and past of each."""
+    inputs = Inputs.of(loaded, [item.ids for item in rows])
+    columns = inputs.ids.shape[1]
+    hidden = trunks[0].states[first].new_zeros(len(rows), columns, loaded.width)
+    for row, trunk in enumerate(trunks):
+        hidden[row, columns - len(rows[row].ids) :] = trunk.states[first]
+    cache = DynamicCache(config=loaded.model.config)
+    steering = Steering(loaded, [item.steered for item in rows], directions)
+    reader = Reader(loaded, [None if item.reads_below else item.row.reading for item in rows], directions)
+    with (
+        attached(loaded, [item.adapter for item in rows]),
+        skipped(loaded, first, hidden),
+        steering.attached(),
+        reader.attached(),
+    ):
+        steering.scope(inputs.ids, inputs.mask, columns)
+        output = loaded.model(**inputs.arguments(loaded, cache))
+    for row, (item, trunk) in enumerate(zip(rows, trunks, strict=True)):
+        upper = [_of_row(layer, row, len(item.ids)) for layer in cache.layers[first + 1 :]]
+        read = _read(loaded, item, trunk, directions) if item.reads_below else reader.projections[row]
+        yield output.logits[row, -1].float(), read, trunk.layers[: first + 1] + upper
+
+
+def _read(loaded: LoadedModel, item: Prompted, trunk: Trunk, directions: Mapping[str, Direction]) -> torch.Tensor:
+    """The projection that belongs to the last prompt token, where it is unsteered; NaN where nothing is read."""
+    if item.row.reading is None:
+        return torch.tensor(float("nan"), device=loaded.device)
+    return (trunk.states[item.row.reading.block][-1].float() * unit(loaded, item.row.reading, directions)).sum()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Prompts as one left-padded batch: `ids` `[rows, columns]`, `mask` None where nothing is padded."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor | None
+    positions: torch.Tensor
+    limit: int | None
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> Inputs:
+        ids, mask = pad_left(prompts, loaded.tokenizer.pad_token_id or 0)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0).to(loaded.device)
+        mask = None if mask.all() else mask.to(loaded.device)
+        return cls(ids.to(loaded.device), mask, positions, position_limit(loaded))
+
+    @classmethod
+    def resumed(cls, loaded: LoadedModel, lengths: Sequence[int]) -> Inputs:
+        """Rows that have run already, of so many tokens, each ending in the last column; for `next`."""
+        length = torch.tensor(lengths, device=loaded.device)[:, None]
+        columns = torch.arange(max(lengths), device=loaded.device)
+        mask = None if len(set(lengths)) == 1 else (columns >= len(columns) - length).long()
+        return cls(length, mask, length - 1, position_limit(loaded))
+
+    def arguments(self, loaded: LoadedModel, cache: DynamicCache | None) -> dict:
+        """What `model.forward` needs to run them."""
+        found: dict = {"input_ids": self.ids, "past_key_values": cache, "use_cache": True}
+        if "logits_to_keep" in loaded.accepts:
+            found["logits_to_keep"] = 1
+        # always given where taken: some models (Bamba) would count each decoded token as the first of all
+        if "position_ids" in loaded.accepts:
+            found["position_ids"] = self.positions
+        if self.mask is not None:
+            found["attention_mask"] = self.mask
+        return found
+
+    def next(self, tokens: torch.Tensor) -> Inputs:
+        """One token `[rows]` after another: `mask` grows by a column."""
+        mask = None if self.mask is None else torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
+        # a row that has ended but not left would count on past the last position there is
+        positions = (self.positions[:, -1:] + 1).clamp(max=self.limit and self.limit - 1)
+        return replace(self, ids=tokens[:, None], mask=mask, positions=positions)
+
+
+def position_limit(loaded: LoadedModel) -> int | None:
+    """How many positions the model knows; None where it does not say."""
+    return getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask `[rows, longest]`, real tokens at the right end."""
+    longest = max(map(len, prompts))
+    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    return ids, mask
+
+
+def _of_row(layer, row: int, tokens: int) -> KeysValues:
+    return layer.keys[row, :, -tokens:], layer.values[row, :, -tokens:]
+
+
+def _chunks(loaded: LoadedModel, places: Iterable[int], rows: Sequence[Prompted]) -> Iterator[list[int]]:
+    """Places of rows in batches of similar length and of a size that suits the device."""
+    order = sorted(places, key=lambda place: len(rows[place].ids))
+    limit = BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])
+    return batches(order, [item.ids for item in rows], limit)
