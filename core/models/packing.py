@@ -30,12 +30,16 @@ class LowRank:
 
 @dataclass(eq=False)
 class Group:
-    """Layers that read the same input, as one product: `weight` packed `[all outputs, inputs]`."""
+    """Layers that read the same input, as one product: `weight` packed `[all outputs, inputs]`.
+
+    `kept` holds the packed matrices of the last change, and what they were made of.
+    """
 
     weight: torch.Tensor
     bias: torch.Tensor | None
     sizes: list[int]
     low_rank: LowRank | None = None
+    kept: tuple[object, tuple[torch.Tensor, torch.Tensor]] | None = field(default=None, repr=False)
     _input: torch.Tensor | None = field(default=None, repr=False)
     _outputs: dict[int, torch.Tensor] = field(default_factory=dict, repr=False)
 

@@ -193,15 +193,22 @@ def _group_change(
         for adapter in used
         if path in adapter.layers
     ]
-    down = torch.cat([part[2] for part in parts])
+    gate = _gate([(adapter, down.shape[0]) for adapter, _, down, _ in parts], per_row, parts[0][2])
+    if group.kept is None or group.kept[0] != (paths_of, used):
+        group.kept = (paths_of, used), _stacked(group, [part[1:] for part in parts])
+    return LowRank(*group.kept[1], gate)
+
+
+def _stacked(group: Group, parts: list[tuple[int, torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A `[ranks, inputs]` and B `[outputs, ranks]` of a group, packed, from (layer, A, B) of each adapted layer."""
+    down = torch.cat([part[1] for part in parts])
     up = down.new_zeros(sum(group.sizes), down.shape[0])
     column = 0
-    for _, member, _, outputs in parts:
+    for member, _, outputs in parts:
         row, rank = sum(group.sizes[:member]), outputs.shape[1]
         up[row : row + group.sizes[member], column : column + rank] = outputs
         column += rank
-    gate = _gate([(adapter, inner.shape[0]) for adapter, _, inner, _ in parts], per_row, down)
-    return LowRank(pack_matrix(down), pack_matrix(up), gate)
+    return pack_matrix(down), pack_matrix(up)
 
 
 def _gate(
