@@ -20,7 +20,8 @@ SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 class LowRank:
     """A change of rank r to a group's product: `((x Aᵀ) · gate) Bᵀ`.
 
-    `down` A `[r, inputs]` and `up` B `[outputs, r]`, packed; `gate` `[rows, 1, r]`, or None where every row takes all.
+    `down` Aᵀ `[inputs, r]` and `up` Bᵀ `[r, outputs]`, float32: for matrices this thin, setting up a packed product
+    takes longer than the product. `gate` `[rows, 1, r]`, or None where every row takes all.
     """
 
     down: torch.Tensor
@@ -32,7 +33,7 @@ class LowRank:
 class Group:
     """Layers that read the same input, as one product: `weight` packed `[all outputs, inputs]`.
 
-    `kept` holds the packed matrices of the last change, and what they were made of.
+    `kept` holds the matrices of the last change, and what they were made of.
     """
 
     weight: torch.Tensor
@@ -60,11 +61,11 @@ class Group:
         change = self.low_rank
         if change is None:
             return found
-        inner = _linear(x, change.down, None)
+        inner = x.float() @ change.down
         if change.gate is not None:
             # some feed-forward layers flatten rows and tokens into one axis, rows first
             inner = (inner.view(change.gate.shape[0], -1, inner.shape[-1]) * change.gate).view(inner.shape)
-        return torch.ops.mkldnn._linear_pointwise.binary(inner, found, change.up, None, "add")
+        return found.add_(inner @ change.up)
 
 
 class PackedLinear(nn.Module):

@@ -25,7 +25,7 @@ from torch import nn
 from core import paths
 from core.errors import DamagedArtifact, OrganismMismatch
 from core.models.loading import LoadedModel
-from core.models.packing import Group, LowRank, PackedLinear, pack_matrix
+from core.models.packing import Group, LowRank, PackedLinear
 from core.organisms.library import MANIFEST, read_organism
 from core.store import file_sha256
 
@@ -165,7 +165,8 @@ def _layer_hook(path: str, used: list[Adapter], per_row: Sequence[Adapter | None
     members = [adapter for adapter in used if path in adapter.layers]
     down = torch.cat([adapter.layers[path][0] for adapter in members]).t()
     up = torch.cat([adapter.layers[path][1] for adapter in members], dim=1).t()
-    gate = _gate([(adapter, adapter.layers[path][0].shape[0]) for adapter in members], per_row, down)
+    ranks = [(adapter, adapter.layers[path][0].shape[0]) for adapter in members]
+    gate = _gate(ranks, per_row, down.dtype, down.device)
     if gate is None:
 
         def add(_module, args, output):
@@ -193,29 +194,31 @@ def _group_change(
         for adapter in used
         if path in adapter.layers
     ]
-    gate = _gate([(adapter, down.shape[0]) for adapter, _, down, _ in parts], per_row, parts[0][2])
+    gate = _gate(
+        [(adapter, down.shape[0]) for adapter, _, down, _ in parts], per_row, torch.float32, group.weight.device
+    )
     if group.kept is None or group.kept[0] != (paths_of, used):
         group.kept = (paths_of, used), _stacked(group, [part[1:] for part in parts])
     return LowRank(*group.kept[1], gate)
 
 
 def _stacked(group: Group, parts: list[tuple[int, torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """A `[ranks, inputs]` and B `[outputs, ranks]` of a group, packed, from (layer, A, B) of each adapted layer."""
-    down = torch.cat([part[1] for part in parts])
+    """Aᵀ `[inputs, ranks]` and Bᵀ `[ranks, outputs]` of a group from (layer, A, B) of each adapted layer."""
+    down = torch.cat([part[1] for part in parts]).float()
     up = down.new_zeros(sum(group.sizes), down.shape[0])
     column = 0
     for member, _, outputs in parts:
         row, rank = sum(group.sizes[:member]), outputs.shape[1]
         up[row : row + group.sizes[member], column : column + rank] = outputs
         column += rank
-    return pack_matrix(down), pack_matrix(up)
+    return down.t().contiguous(), up.t().contiguous()
 
 
 def _gate(
-    parts: list[tuple[Adapter, int]], per_row: Sequence[Adapter | None], like: torch.Tensor
+    parts: list[tuple[Adapter, int]], per_row: Sequence[Adapter | None], dtype: torch.dtype, device: torch.device
 ) -> torch.Tensor | None:
     """`[rows, 1, ranks]`: 1 where a row uses the adapter that a stretch of ranks belongs to; None where all do."""
     if all(adapter is part for part, _ in parts for adapter in per_row):
         return None
     uses = [[float(adapter is part) for part, rank in parts for _ in range(rank)] for adapter in per_row]
-    return torch.tensor(uses, device=like.device, dtype=like.dtype)[:, None]
+    return torch.tensor(uses, dtype=dtype, device=device)[:, None]
