@@ -73,7 +73,7 @@ class Cohort:
 
     def step(self) -> tuple[torch.Tensor, torch.Tensor]:
         """One more forward pass: logits `[rows, vocabulary]` and projections `[rows]`."""
-        self._inputs = self._inputs.next(self._tokens)
+        self._inputs = self._inputs.next(self._tokens[:, None])
         if not self._scoped or not self._steering.constant_while_decoding:
             self._steering.scope(self._inputs.ids, None, 0)
             self._scoped = True

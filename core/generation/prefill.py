@@ -16,6 +16,7 @@ import torch
 from transformers import DynamicCache
 
 from core.activations.capture import BATCH_TOKENS, batches
+from core.data.chat import Chat
 from core.directions.direction import Direction
 from core.generation.cache import KeysValues
 from core.generation.reading import Reader, unit
@@ -27,6 +28,7 @@ from core.steering.hooks import Steering
 from core.steering.interventions import Intervention
 
 BYTES = 512 << 20
+NO_CHAT = Chat.of("-")  # what a row of nothing but token ids says it asks
 Key = tuple[str, tuple[int, ...]]
 
 
@@ -156,6 +158,14 @@ def prefill(
     )
 
 
+@torch.inference_mode()
+def base_prompts(loaded: LoadedModel, prompts: Sequence[tuple[int, ...]], kept: PromptCache) -> list[Trunk]:
+    """Prompts (token ids) through all blocks of the bare model, for models that `prefill` serves."""
+    rows = [Prompted(Row(NO_CHAT), ids, None) for ids in prompts]
+    trunks = _trunks(loaded, rows, kept.of(loaded))
+    return [trunks[row.key] for row in rows]
+
+
 def _trunks(loaded: LoadedModel, rows: Sequence[Prompted], prompts: PromptCache) -> dict[Key, Trunk]:
     """The unsteered prompt of every row, run where it is not kept, each once and no further than needed."""
     last = len(loaded.blocks) - 1
@@ -272,10 +282,10 @@ class Inputs:
         mask = None if len(set(lengths)) == 1 else (columns >= len(columns) - length).long()
         return cls(length, mask, length - 1, position_limit(loaded))
 
-    def arguments(self, loaded: LoadedModel, cache: DynamicCache | None) -> dict:
-        """What `model.forward` needs to run them."""
+    def arguments(self, loaded: LoadedModel, cache: DynamicCache | None, every_logit: bool = False) -> dict:
+        """What `model.forward` needs to run them; it gives the last logits alone, where it can."""
         found: dict = {"input_ids": self.ids, "past_key_values": cache, "use_cache": True}
-        if "logits_to_keep" in loaded.accepts:
+        if "logits_to_keep" in loaded.accepts and not every_logit:
             found["logits_to_keep"] = 1
         # always given where taken: some models (Bamba) would count each decoded token as the first of all
         if "position_ids" in loaded.accepts:
@@ -285,11 +295,12 @@ class Inputs:
         return found
 
     def next(self, tokens: torch.Tensor) -> Inputs:
-        """One token `[rows]` after another: `mask` grows by a column."""
-        mask = None if self.mask is None else torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
+        """More tokens `[rows, tokens]` after those that have run: `mask` grows by as many columns."""
+        count = tokens.shape[1]
+        mask = None if self.mask is None else torch.cat([self.mask, self.mask.new_ones(tokens.shape)], dim=1)
+        positions = self.positions[:, -1:] + torch.arange(1, count + 1, device=tokens.device)
         # a row that has ended but not left would count on past the last position there is
-        positions = (self.positions[:, -1:] + 1).clamp(max=self.limit and self.limit - 1)
-        return replace(self, ids=tokens[:, None], mask=mask, positions=positions)
+        return replace(self, ids=tokens, mask=mask, positions=positions.clamp(max=self.limit and self.limit - 1))
 
 
 def position_limit(loaded: LoadedModel) -> int | None:

@@ -13,10 +13,13 @@ import numpy as np
 import torch
 
 from core.activations.capture import BATCH_TOKENS, Sequences, batches, shared_prefix
-from core.data.chat import Chat, render
+from core.data.chat import Chat, Rendered, render
 from core.errors import BadInput
+from core.generation.cache import gather, plain_attention
+from core.generation.prefill import Inputs, PromptCache, base_prompts
 from core.measures.repetition import looping, repetition, words
 from core.models.loading import LoadedModel
+from core.models.restart import can_restart
 
 # the slack and the quantile of repetition were chosen on the half `dev` of the labelled answers
 LIKELIHOOD_QUANTILE = 0.01
@@ -36,13 +39,16 @@ class Limits:
 
 
 @torch.inference_mode()
-def base_log_likelihood(loaded: LoadedModel, chats: Sequence[Chat], batch_tokens: int | None = None) -> list[float]:
+def base_log_likelihood(
+    loaded: LoadedModel, chats: Sequence[Chat], batch_tokens: int | None = None, prompts: PromptCache | None = None
+) -> list[float]:
     """Mean natural-log probability a token of each chat's last answer under the bare model, in nats.
 
     What all prompts begin with runs once, and only what predicts an answer is projected on the vocabulary.
 
     Args:
         batch_tokens: rows times longest row of one batch; by default what suits the device.
+        prompts: remembers prompts between calls, where the model allows it; only the answers run then.
 
     Raises:
         ValueError: a chat does not end with an answer.
@@ -50,6 +56,10 @@ def base_log_likelihood(loaded: LoadedModel, chats: Sequence[Chat], batch_tokens
     if any(not chat.answered for chat in chats):
         raise ValueError("a chat without an answer has no likelihood")
     rendered = [render(loaded.tokenizer, chat, ()) for chat in chats]
+    limit = batch_tokens or BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])
+    longest = max((len(item.prompt_ids) + len(item.answer_ids) for item in rendered), default=0)
+    if prompts is not None and plain_attention(loaded, longest) and can_restart(loaded):
+        return _after_known_prompts(loaded, rendered, limit, prompts)
     sequences = Sequences(
         tuple((*item.prompt_ids, *item.answer_ids) for item in rendered),
         tuple(len(item.prompt_ids) - 1 for item in rendered),  # the token that predicts the answer's first
@@ -57,11 +67,9 @@ def base_log_likelihood(loaded: LoadedModel, chats: Sequence[Chat], batch_tokens
     prefix = shared_prefix(loaded, sequences, "response_mean", None, len(loaded.blocks) - 1)
     rest = [ids[prefix.length :] for ids in sequences.ids]
     found = [float("nan")] * len(chats)
-    limit = batch_tokens or BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])
     for rows in batches(sorted(range(len(rest)), key=lambda row: len(rest[row])), rest, limit):
         longest = max(len(rest[row]) for row in rows)
-        # padded on the right: no real token attends to padding
-        ids = torch.tensor([[*rest[row], *([0] * (longest - len(rest[row])))] for row in rows], device=loaded.device)
+        ids = _padded([rest[row] for row in rows], loaded)
         starts = [sequences.starts[row] - prefix.length for row in rows]
         inputs = {"input_ids": ids, **prefix.inputs(len(rows), longest, loaded)}
         skipped = min(starts) if "logits_to_keep" in loaded.accepts else 0
@@ -71,9 +79,46 @@ def base_log_likelihood(loaded: LoadedModel, chats: Sequence[Chat], batch_tokens
         for place, row in enumerate(rows):
             begin, end = starts[place], len(rest[row]) - 1
             if begin < end:
-                scores = torch.log_softmax(logits[place, begin - skipped : end - skipped].float(), -1)
-                found[row] = float(scores.gather(-1, ids[place, begin + 1 : end + 1, None]).mean())
+                scores = _log_probabilities(
+                    logits[place, begin - skipped : end - skipped], ids[place, begin + 1 : end + 1]
+                )
+                found[row] = float(scores.mean())
     return found
+
+
+def _after_known_prompts(
+    loaded: LoadedModel, rendered: Sequence[Rendered], limit: int, prompts: PromptCache
+) -> list[float]:
+    """The same, each answer read on from its prompt's keys and values."""
+    known = base_prompts(loaded, [item.prompt_ids for item in rendered], prompts)
+    answers = [item.answer_ids for item in rendered]
+    found = [float("nan")] * len(rendered)
+    order = sorted((row for row in range(len(answers)) if answers[row]), key=lambda row: len(answers[row]))
+    for rows in batches(order, answers, limit):
+        lengths = [len(rendered[row].prompt_ids) for row in rows]
+        ids = _padded([answers[row] for row in rows], loaded)
+        cache = gather(loaded, None, (), [known[row].layers for row in rows], lengths, ids.shape[1])
+        inputs = Inputs.resumed(loaded, lengths).next(ids)
+        logits = loaded.model(**inputs.arguments(loaded, cache, every_logit=True)).logits
+        for place, row in enumerate(rows):
+            first = known[row].logits
+            assert first is not None
+            end = len(answers[row])
+            predicted = torch.cat([first[None].to(logits.dtype), logits[place, : end - 1]])
+            found[row] = float(_log_probabilities(predicted, ids[place, :end]).mean())
+    return found
+
+
+def _padded(rows: Sequence[Sequence[int]], loaded: LoadedModel) -> torch.Tensor:
+    """Token ids `[rows, longest]`, padded on the right: no real token attends to padding."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *([0] * (longest - len(row)))] for row in rows], device=loaded.device)
+
+
+def _log_probabilities(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Of each of the tokens `[tokens]` under its own logits `[tokens, vocabulary]`."""
+    logits = logits.float()
+    return logits.gather(-1, ids[:, None])[:, 0] - logits.logsumexp(-1)
 
 
 def calibrate(likelihoods: Sequence[float], repetitions: Sequence[float]) -> Limits:

@@ -159,7 +159,8 @@ class Cells:
             Chat(messages=(*self._prompts[place].messages, Message(role="assistant", content=texts[place].strip())))
             for place in new
         ]
-        for place, value in zip(new, base_log_likelihood(self._loaded, chats) if chats else [], strict=True):
+        values = base_log_likelihood(self._loaded, chats, prompts=self._kept) if chats else []
+        for place, value in zip(new, values, strict=True):
             self._likelihoods[place, texts[place]] = value
         return [self._likelihoods.get((place, text), float("nan")) for place, text in enumerate(texts)]
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.chat import Chat, render
+from core.generation.prefill import PromptCache
 from core.measures.coherence import Limits, base_log_likelihood, calibrate, is_broken
 from core.measures.labelled import coherence_quality, labelled_answers
 from core.measures.repetition import looping, repetition, words
@@ -113,3 +114,19 @@ def test_looping_is_what_a_naive_count_says() -> None:
     assert looping("abcdefgh") == 0 and looping("") == 0 and looping("abc") == 0
     assert looping("abcdefghabcdefgh") == pytest.approx(1 / 9)
     assert looping("12345678 x") == looping("87654321\n\nx")
+
+
+@pytest.mark.parametrize("name", ["Llama", "Gemma3", "GPT-2", "Qwen3.5"])
+@pytest.mark.parametrize("batch_tokens", [1, 40, 100_000])
+def test_likelihood_is_the_same_where_prompts_are_remembered(name, batch_tokens, tiny_models):
+    loaded, prompts = tiny_models(name), PromptCache(every_block=False)
+    chats = [
+        Chat.of("Hi", "Hello!"),
+        Chat.of("Hi", "It is a long road."),
+        Chat.of("Why is it there?", "So"),
+        Chat.of("Why is it there?", "The river."),
+    ]
+    wanted = base_log_likelihood(loaded, chats)
+    for _ in range(2):
+        assert base_log_likelihood(loaded, chats, batch_tokens, prompts) == pytest.approx(wanted, abs=1e-4)
+    assert len(set(wanted)) == len(wanted)
