@@ -21,8 +21,8 @@ from core.generation.text import TextStream
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter
 
-# rows that ended leave, and waiting ones come in, once so many of this many have ended: it costs about a step
-ENDED, OF = 1, 8
+# rows that ended leave, and waiting ones come in, once this share of the places is free: it costs about a step
+CHANGE_SHARE = 1 / 8
 
 
 @torch.inference_mode()
@@ -60,7 +60,7 @@ def decode(
         while not (stop is not None and stop.is_set() and writer.begun):
             live = [row for row in cohort.rows if row not in writer.ended]
             free = slots - len(live)
-            if waiting and (not live or (cohort.changes and free * OF >= slots * ENDED)):
+            if waiting and (not live or (cohort.changes and free >= slots * CHANGE_SHARE)):
                 new = [waiting.popleft() for _ in range(min(free, len(waiting)))]
                 yield from writer.write(new, *cohort.admit(new))
                 live += [row for row in new if row not in writer.ended]
@@ -68,7 +68,7 @@ def decode(
                 continue
             if not live:
                 break
-            if (len(cohort.rows) - len(live)) * OF > len(cohort.rows) * ENDED:
+            if cohort.changes and len(cohort.rows) - len(live) > len(cohort.rows) * CHANGE_SHARE:
                 cohort.compose(live, writer.last)
             yield from _step(cohort, writer)
         yield from writer.stop(range(len(rows)))
