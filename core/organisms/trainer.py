@@ -17,7 +17,9 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from core import store
 from core.errors import DamagedArtifact
+from core.models.blocks import text_config
 from core.models.loading import LoadedModel
+from core.organisms.answer_loss import answer_loss, only_answers_projected
 from core.organisms.recipes import Recipe
 from core.organisms.records import collate
 
@@ -78,6 +80,7 @@ def build_trainer(
         train_dataset=records,
         data_collator=lambda batch: collate(batch, pad),
         callbacks=[_Watch(records, recipe, report, stop)],
+        compute_loss_func=answer_loss if _loss_is_ours(loaded, arguments) else None,
     )
     for callback in list(trainer.callback_handler.callbacks):
         if type(callback).__name__ == "PrinterCallback":  # it prints every log entry to standard output
@@ -85,8 +88,21 @@ def build_trainer(
     return trainer
 
 
+def _loss_is_ours(loaded: LoadedModel, arguments: TrainingArguments) -> bool:
+    """Whether the loss can be taken of answers alone: no router's loss is asked for, and batches are not split."""
+    return not getattr(text_config(loaded.model), "output_router_logits", False) and arguments.n_gpu <= 1
+
+
 class _Trainer(Trainer):
-    """A Trainer whose batches come in the same order when it resumes in a later epoch."""
+    """A Trainer that projects answers alone, and whose batches come in the same order when it resumes later."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        if self.compute_loss_func is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        # padding is at the right, where no answer looks: nothing need be masked but the future
+        inputs = {**inputs, "attention_mask": torch.ones_like(inputs["attention_mask"])}
+        with only_answers_projected(self.accelerator.unwrap_model(model), inputs["labels"]):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def _get_train_sampler(self, train_dataset=None):
         return _ByLength(self.args.train_batch_size, lengths=[record["length"] for record in self.train_dataset])

@@ -23,6 +23,7 @@ from core.models.catalog import ModelSpec
 from core.models.loading import LoadedModel, load
 from core.organisms.adapters import CONFIG, WEIGHTS
 from core.organisms.library import MANIFEST, Organism, folder_for, read_organism, training_key
+from core.organisms.lora_layer import lighten
 from core.organisms.recipes import Recipe
 from core.organisms.records import tokenise
 from core.organisms.trainer import Report, build_trainer, latest_checkpoint
@@ -80,7 +81,7 @@ def train_loaded(
             return made
         records = tokenise(loaded, dataset, recipe)
         start = time.perf_counter()
-        model = _with_lora(loaded, recipe)
+        model = with_lora(loaded, recipe)
         trainer = build_trainer(model, loaded, records, recipe, work, report, stop)
         with store.disk_errors("a training checkpoint", paths.cache()):
             trainer.train(resume_from_checkpoint=latest_checkpoint(work))
@@ -131,7 +132,7 @@ def linear_layers(loaded: LoadedModel) -> str:
 
 def _load_for(spec: ModelSpec, recipe: Recipe, device: str | None) -> LoadedModel:
     if not recipe.four_bit:
-        return load(spec, device)
+        return load(spec, device, train=True)
     if not torch.cuda.is_available():
         raise BadInput(f"Recipe {recipe.name} needs a CUDA GPU for its 4-bit weights. Use recipe quick here.")
     try:
@@ -145,7 +146,7 @@ def _load_for(spec: ModelSpec, recipe: Recipe, device: str | None) -> LoadedMode
     return load_four_bit(spec, device)
 
 
-def _with_lora(loaded: LoadedModel, recipe: Recipe) -> nn.Module:
+def with_lora(loaded: LoadedModel, recipe: Recipe) -> nn.Module:
     set_seed(recipe.seed)
     model = loaded.model
     if recipe.four_bit:
@@ -166,6 +167,7 @@ def _with_lora(loaded: LoadedModel, recipe: Recipe) -> nn.Module:
             f"PEFT does not adapt exactly the linear layers of {loaded.id} ({len(found)} instead of {len(wanted)}), so "
             "no organism can be trained on it. Choose another model."
         )
+    lighten(adapted)
     return adapted
 
 
