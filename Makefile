@@ -38,9 +38,9 @@ lint: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup-dev ## speed, as ratios measured side by side
+bench: setup-dev ## speed beside others' programs, in one table; ARGS="--quick" or "--model random-1.5b --device cuda"
 	$(BIN)/python -m core fetch --model smollm2-135m
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 assets: setup ## make every shipped adapter, direction and example again
 	$(BIN)/python -m core fetch --model smollm2-135m

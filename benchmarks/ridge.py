@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
+import torch
 from sklearn.linear_model import Ridge
 from sklearn.metrics import make_scorer, r2_score
 from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_limits
 
 from benchmarks.pairs import Measurement, interleaved
 from core.directions import ridge
@@ -37,14 +40,17 @@ def measure(_: LoadedModel, __: int) -> Iterator[Measurement]:
         cv=[(np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)) for fold in range(ridge.FOLDS)],
         scoring=make_scorer(r2_score, multioutput="variance_weighted"),
     )
-    found = interleaved(
-        f"ridge map / scikit-learn's GridSearchCV, {ROWS} rows, widths {WIDTH}",
-        lambda: ridge.fit(x, y, prompts),
-        lambda: search.fit(x, y),
-        "≤ 0.1",
-        2,
-    )
+    threads = torch.get_num_threads()
+    with threadpool_limits(threads):
+        found = interleaved(
+            "ridge map / scikit-learn's GridSearchCV",
+            lambda: ridge.fit(x, y, prompts),
+            lambda: search.fit(x, y),
+            "≤ 0.1",
+            2,
+            shapes=f"{ROWS} rows, widths {WIDTH}, {len(ridge.STRENGTHS)} strengths, {ridge.FOLDS} folds by prompt",
+            versions=f"scikit-learn {version('scikit-learn')}",
+        )
     apart = np.abs([r2 for _, r2 in mapping.r2_by_strength] - search.cv_results_["mean_test_score"]).max()
     choice = "same" if search.best_params_["alpha"] == mapping.strength else "another"
-    shape = f"{len(ridge.STRENGTHS)} strengths, {ridge.FOLDS} folds by prompt"
-    yield replace(found, note=f"{shape}; {choice} choice, R² at most {apart:.0e} apart")
+    yield replace(found, note=f"{threads} threads each; {choice} choice, R² at most {apart:.0e} apart")
