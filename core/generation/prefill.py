@@ -7,8 +7,9 @@ strengths costs one and the blocks above, and after a move of the coefficient on
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -126,9 +127,19 @@ class Prompted:
         return min((block for item in self.steered for block in item.blocks), default=None)
 
     @property
+    def needs(self) -> tuple[int, set[int], bool]:
+        """What `Trunk.serves` asks: the deepest block to run unsteered, states to keep, whether all is to run."""
+        read = {self.row.reading.block} if self.row.reading and self.reads_below else set()
+        first = self.first_block
+        return (0, read, True) if first is None else (first, read | {first}, False)
+
+    @property
     def reads_below(self) -> bool:
         """Whether what it reads is not yet steered."""
         return self.row.reading is not None and (self.first_block is None or self.row.reading.block < self.first_block)
+
+
+Result = tuple[torch.Tensor, torch.Tensor, list[KeysValues]]
 
 
 @torch.inference_mode()
@@ -136,26 +147,38 @@ def prefill(
     loaded: LoadedModel, rows: Sequence[Prompted], directions: Mapping[str, Direction], prompts: PromptCache
 ) -> Prefilled:
     """Run the prompts of rows, for models of plain attention that can restart (`cache`, `restart`)."""
-    trunks = _trunks(loaded, rows, prompts)
-    out: list[tuple[torch.Tensor, torch.Tensor, list[KeysValues]] | None] = [None] * len(rows)
-    by_first: dict[int, list[int]] = {}
+    alone = _alone(rows, prompts)
+    trunks = _trunks(loaded, [item for place, item in enumerate(rows) if place not in alone], prompts)
+    out: dict[int, Result] = {}
+    by_first: dict[tuple[int, bool], list[int]] = {}
     for place, item in enumerate(rows):
         if item.first_block is not None:
-            by_first.setdefault(item.first_block, []).append(place)
+            by_first.setdefault((item.first_block, place in alone), []).append(place)
             continue
         trunk = trunks[item.key]
         assert trunk.logits is not None
         out[place] = (trunk.logits, _read(loaded, item, trunk, directions), trunk.layers)
-    for first, places in by_first.items():
+    for (first, new), places in by_first.items():
         for chunk in _chunks(loaded, places, rows):
             chosen = [rows[place] for place in chunk]
-            above = _above(loaded, chosen, first, [trunks[item.key] for item in chosen], directions)
-            for place, result in zip(chunk, above, strict=True):
-                out[place] = result
-    done = [item for item in out if item is not None]
+            below = prompts if new else [trunks[item.key] for item in chosen]
+            out.update(zip(chunk, _steered(loaded, chosen, first, below, directions), strict=True))
+    done = [out[place] for place in range(len(rows))]
     return Prefilled(
         torch.stack([item[0] for item in done]), torch.stack([item[1] for item in done]), [item[2] for item in done]
     )
+
+
+def _alone(rows: Sequence[Prompted], prompts: PromptCache) -> set[int]:
+    """Places of steered rows that share nothing with other rows or with what is kept: one pass does all of each."""
+    uses = Counter(item.key for item in rows)
+    found = set()
+    for place, item in enumerate(rows):
+        if item.first_block is not None and uses[item.key] == 1:
+            kept = prompts.get(item.key)
+            if kept is None or not kept.serves(*item.needs):
+                found.add(place)
+    return found
 
 
 @torch.inference_mode()
@@ -173,13 +196,9 @@ def _trunks(loaded: LoadedModel, rows: Sequence[Prompted], prompts: PromptCache)
     example: dict[Key, Prompted] = {}
     for item in rows:
         depth, blocks, whole = wanted.get(item.key, (0, set(), False))
-        first = item.first_block
-        needed = {item.row.reading.block} if item.reads_below else set()
-        if first is None:
-            depth, whole = last, True
-        else:
-            depth, needed = max(depth, first), needed | {first}
-        wanted[item.key], example[item.key] = (depth, blocks | needed, whole), item
+        own = item.needs
+        wanted[item.key] = (max(depth, own[0]), blocks | own[1], whole or own[2])
+        example[item.key] = item
     found: dict[Key, Trunk] = {}
     missing: dict[tuple[int, bool], list[Key]] = {}
     for key, (depth, blocks, whole) in wanted.items():
@@ -221,34 +240,60 @@ def _run(
         )
 
 
-def _above(
+def _steered(
     loaded: LoadedModel,
     rows: Sequence[Prompted],
     first: int,
-    trunks: Sequence[Trunk],
+    below: Sequence[Trunk] | PromptCache,
     directions: Mapping[str, Direction],
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[KeysValues]]]:
-    """Steered rows from the output of block `first` on: logits, projection and past of each."""
+) -> Iterator[Result]:
+    """Rows that are steered from block `first` on, in one batch.
+
+    Args:
+        below: the unsteered prompts up to there, on which the rest is run; or where to keep them, if all is run now.
+    """
     inputs = Inputs.of(loaded, [item.ids for item in rows])
     columns = inputs.ids.shape[1]
-    hidden = trunks[0].states[first].new_zeros(len(rows), columns, loaded.width)
-    for row, trunk in enumerate(trunks):
-        hidden[row, columns - len(rows[row].ids) :] = trunk.states[first]
     cache = DynamicCache(config=loaded.model.config)
     steering = Steering(loaded, [item.steered for item in rows], directions)
-    reader = Reader(loaded, [None if item.reads_below else item.row.reading for item in rows], directions)
-    with (
-        attached(loaded, [item.adapter for item in rows]),
-        skipped(loaded, first, hidden),
-        steering.attached(),
-        reader.attached(),
-    ):
+    whole = isinstance(below, PromptCache)
+    reader = Reader(loaded, [item.row.reading if whole or not item.reads_below else None for item in rows], directions)
+    with contextlib.ExitStack() as hooks:
+        hooks.enter_context(attached(loaded, [item.adapter for item in rows]))
+        if isinstance(below, PromptCache):
+            blocks = range(first + 1) if below.every_block else {first, *_read_below(rows)}
+            states = hooks.enter_context(kept_states(loaded, sorted(blocks), None))
+        else:
+            hooks.enter_context(skipped(loaded, first, _padded_states(below, first, columns)))
+        hooks.enter_context(steering.attached())
+        hooks.enter_context(reader.attached())
         steering.scope(inputs.ids, inputs.mask, columns)
         output = loaded.model(**inputs.arguments(loaded, cache))
-    for row, (item, trunk) in enumerate(zip(rows, trunks, strict=True)):
-        upper = [_of_row(layer, row, len(item.ids)) for layer in cache.layers[first + 1 :]]
-        read = _read(loaded, item, trunk, directions) if item.reads_below else reader.projections[row]
-        yield output.logits[row, -1].float(), read, trunk.layers[: first + 1] + upper
+    for row, item in enumerate(rows):
+        tokens = len(item.ids)
+        layers = [_of_row(layer, row, tokens) for layer in cache.layers[0 if whole else first + 1 :]]
+        read = reader.projections[row]
+        if isinstance(below, PromptCache):
+            kept = {block: states[block][row, -tokens:] for block in blocks}
+            below.put(item.key, Trunk(layers[: first + 1], kept, None))
+        else:
+            layers = below[row].layers[: first + 1] + layers
+            read = _read(loaded, item, below[row], directions) if item.reads_below else read
+        yield output.logits[row, -1].float(), read, layers
+
+
+def _padded_states(trunks: Sequence[Trunk], block: int, columns: int) -> torch.Tensor:
+    """What leaves `block` in each, `[rows, columns, width]`, real tokens at the right end."""
+    like = trunks[0].states[block]
+    hidden = like.new_zeros(len(trunks), columns, like.shape[-1])
+    for row, trunk in enumerate(trunks):
+        states = trunk.states[block]
+        hidden[row, columns - len(states) :] = states
+    return hidden
+
+
+def _read_below(rows: Sequence[Prompted]) -> set[int]:
+    return {item.row.reading.block for item in rows if item.row.reading and item.reads_below}
 
 
 def _read(loaded: LoadedModel, item: Prompted, trunk: Trunk, directions: Mapping[str, Direction]) -> torch.Tensor:
