@@ -11,7 +11,8 @@ import torch
 from core.directions.direction import Direction
 from core.errors import UnsupportedModel
 from core.generation.cache import KeysValues, gather, make_room, plain_attention
-from core.generation.prefill import Inputs, PromptCache, Prompted, prefill
+from core.generation.inputs import Inputs
+from core.generation.prefill import PromptCache, Prompted, prefill
 from core.generation.reading import Reader
 from core.models.loading import LoadedModel
 from core.models.restart import can_restart

@@ -11,7 +11,7 @@ import contextlib
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from transformers import DynamicCache
@@ -20,8 +20,9 @@ from core.activations.capture import BATCH_TOKENS, batches
 from core.data.chat import Chat
 from core.directions.direction import Direction
 from core.generation.cache import KeysValues
+from core.generation.inputs import Inputs
 from core.generation.reading import Reader, unit
-from core.generation.rows import Row
+from core.generation.rows import Reading, Row
 from core.models.loading import LoadedModel
 from core.models.restart import kept_states, skipped
 from core.organisms.adapters import Adapter, attached
@@ -29,6 +30,7 @@ from core.steering.hooks import Steering
 from core.steering.interventions import Intervention
 
 BYTES = 512 << 20
+FEW_TOKENS = {"cpu": 192, "other": 2048}
 NO_CHAT = Chat.of("-")  # what a row of nothing but token ids says it asks
 Key = tuple[str, tuple[int, ...]]
 
@@ -147,38 +149,47 @@ def prefill(
     loaded: LoadedModel, rows: Sequence[Prompted], directions: Mapping[str, Direction], prompts: PromptCache
 ) -> Prefilled:
     """Run the prompts of rows, for models of plain attention that can restart (`cache`, `restart`)."""
-    alone = _alone(rows, prompts)
-    trunks = _trunks(loaded, [item for place, item in enumerate(rows) if place not in alone], prompts)
+    apart = _apart(loaded, rows, prompts)
+    trunks = _trunks(loaded, [item for place, item in enumerate(rows) if place not in apart], prompts)
     out: dict[int, Result] = {}
-    by_first: dict[tuple[int, bool], list[int]] = {}
+    for chunk in _chunks(loaded, sorted(apart), rows):
+        out.update(zip(chunk, _whole(loaded, [rows[place] for place in chunk], directions, prompts), strict=True))
+    by_first: dict[int, list[int]] = {}
     for place, item in enumerate(rows):
+        if place in apart:
+            continue
         if item.first_block is not None:
-            by_first.setdefault((item.first_block, place in alone), []).append(place)
+            by_first.setdefault(item.first_block, []).append(place)
             continue
         trunk = trunks[item.key]
         assert trunk.logits is not None
         out[place] = (trunk.logits, _read(loaded, item, trunk, directions), trunk.layers)
-    for (first, new), places in by_first.items():
+    for first, places in by_first.items():
         for chunk in _chunks(loaded, places, rows):
             chosen = [rows[place] for place in chunk]
-            below = prompts if new else [trunks[item.key] for item in chosen]
-            out.update(zip(chunk, _steered(loaded, chosen, first, below, directions), strict=True))
+            below = [trunks[item.key] for item in chosen]
+            out.update(zip(chunk, _above(loaded, chosen, first, below, directions), strict=True))
     done = [out[place] for place in range(len(rows))]
     return Prefilled(
         torch.stack([item[0] for item in done]), torch.stack([item[1] for item in done]), [item[2] for item in done]
     )
 
 
-def _alone(rows: Sequence[Prompted], prompts: PromptCache) -> set[int]:
-    """Places of steered rows that share nothing with other rows or with what is kept: one pass does all of each."""
+def _apart(loaded: LoadedModel, rows: Sequence[Prompted], prompts: PromptCache) -> set[int]:
+    """Places of the rows that run whole: steered ones that share nothing, or all, if they are new, few and short.
+
+    A pass over few tokens takes the time it takes to read the weights, so one is faster than two that share.
+    """
     uses = Counter(item.key for item in rows)
-    found = set()
+    new = []
     for place, item in enumerate(rows):
-        if item.first_block is not None and uses[item.key] == 1:
-            kept = prompts.get(item.key)
-            if kept is None or not kept.serves(*item.needs):
-                found.add(place)
-    return found
+        kept = prompts.get(item.key)
+        if kept is None or not kept.serves(*item.needs):
+            new.append(place)
+    few = len(rows) * max(len(item.ids) for item in rows) <= FEW_TOKENS.get(loaded.device.type, FEW_TOKENS["other"])
+    if few and len(new) == len(rows):
+        return set(new)
+    return {place for place in new if rows[place].first_block is not None and uses[rows[place].key] == 1}
 
 
 @torch.inference_mode()
@@ -240,46 +251,62 @@ def _run(
         )
 
 
-def _steered(
+def _whole(
+    loaded: LoadedModel, rows: Sequence[Prompted], directions: Mapping[str, Direction], prompts: PromptCache
+) -> list[Result]:
+    """Rows through all blocks, steered, in one batch; what of them is unsteered is kept."""
+    last = len(loaded.blocks) - 1
+    blocks = range(last + 1) if prompts.every_block else sorted(set().union(*(item.needs[1] for item in rows)))
+    with contextlib.ExitStack() as hooks:
+        hooks.enter_context(attached(loaded, [item.adapter for item in rows]))
+        states = hooks.enter_context(kept_states(loaded, blocks, None))  # before they are steered
+        logits, projections, cache = _steered(loaded, rows, directions, [item.row.reading for item in rows])
+    layers = [[_of_row(layer, row, len(item.ids)) for layer in cache.layers] for row, item in enumerate(rows)]
+    # unsteered rows last: they have more of a prompt to keep than steered ones
+    for row in sorted(range(len(rows)), key=lambda row: rows[row].first_block is None):
+        first = rows[row].first_block
+        unsteered = last if first is None else first
+        kept = {block: states[block][row, -len(rows[row].ids) :] for block in blocks if block <= unsteered}
+        prompts.put(rows[row].key, Trunk(layers[row][: unsteered + 1], kept, logits[row] if first is None else None))
+    return [(logits[row], projections[row], layers[row]) for row in range(len(rows))]
+
+
+def _above(
     loaded: LoadedModel,
     rows: Sequence[Prompted],
     first: int,
-    below: Sequence[Trunk] | PromptCache,
+    trunks: Sequence[Trunk],
     directions: Mapping[str, Direction],
 ) -> Iterator[Result]:
-    """Rows that are steered from block `first` on, in one batch.
+    """Steered rows from the output of block `first` on, in one batch."""
+    columns = max(len(item.ids) for item in rows)
+    readings = [None if item.reads_below else item.row.reading for item in rows]
+    with (
+        attached(loaded, [item.adapter for item in rows]),
+        skipped(loaded, first, _padded_states(trunks, first, columns)),
+    ):
+        logits, projections, cache = _steered(loaded, rows, directions, readings)
+    for row, (item, trunk) in enumerate(zip(rows, trunks, strict=True)):
+        upper = [_of_row(layer, row, len(item.ids)) for layer in cache.layers[first + 1 :]]
+        read = _read(loaded, item, trunk, directions) if item.reads_below else projections[row]
+        yield logits[row], read, trunk.layers[: first + 1] + upper
 
-    Args:
-        below: the unsteered prompts up to there, on which the rest is run; or where to keep them, if all is run now.
-    """
+
+def _steered(
+    loaded: LoadedModel,
+    rows: Sequence[Prompted],
+    directions: Mapping[str, Direction],
+    readings: Sequence[Reading | None],
+) -> tuple[torch.Tensor, torch.Tensor, DynamicCache]:
+    """One forward pass over prompts: logits `[rows, vocabulary]` after the last token, projections, and the cache."""
     inputs = Inputs.of(loaded, [item.ids for item in rows])
-    columns = inputs.ids.shape[1]
     cache = DynamicCache(config=loaded.model.config)
     steering = Steering(loaded, [item.steered for item in rows], directions)
-    whole = isinstance(below, PromptCache)
-    reader = Reader(loaded, [item.row.reading if whole or not item.reads_below else None for item in rows], directions)
-    with contextlib.ExitStack() as hooks:
-        hooks.enter_context(attached(loaded, [item.adapter for item in rows]))
-        if isinstance(below, PromptCache):
-            blocks = range(first + 1) if below.every_block else {first, *_read_below(rows)}
-            states = hooks.enter_context(kept_states(loaded, sorted(blocks), None))
-        else:
-            hooks.enter_context(skipped(loaded, first, _padded_states(below, first, columns)))
-        hooks.enter_context(steering.attached())
-        hooks.enter_context(reader.attached())
-        steering.scope(inputs.ids, inputs.mask, columns)
+    reader = Reader(loaded, readings, directions)
+    with steering.attached(), reader.attached():
+        steering.scope(inputs.ids, inputs.mask, inputs.ids.shape[1])
         output = loaded.model(**inputs.arguments(loaded, cache))
-    for row, item in enumerate(rows):
-        tokens = len(item.ids)
-        layers = [_of_row(layer, row, tokens) for layer in cache.layers[0 if whole else first + 1 :]]
-        read = reader.projections[row]
-        if isinstance(below, PromptCache):
-            kept = {block: states[block][row, -tokens:] for block in blocks}
-            below.put(item.key, Trunk(layers[: first + 1], kept, None))
-        else:
-            layers = below[row].layers[: first + 1] + layers
-            read = _read(loaded, item, below[row], directions) if item.reads_below else read
-        yield output.logits[row, -1].float(), read, layers
+    return output.logits[:, -1].float(), reader.projections, cache
 
 
 def _padded_states(trunks: Sequence[Trunk], block: int, columns: int) -> torch.Tensor:
@@ -292,76 +319,11 @@ def _padded_states(trunks: Sequence[Trunk], block: int, columns: int) -> torch.T
     return hidden
 
 
-def _read_below(rows: Sequence[Prompted]) -> set[int]:
-    return {item.row.reading.block for item in rows if item.row.reading and item.reads_below}
-
-
 def _read(loaded: LoadedModel, item: Prompted, trunk: Trunk, directions: Mapping[str, Direction]) -> torch.Tensor:
     """The projection that belongs to the last prompt token, where it is unsteered; NaN where nothing is read."""
     if item.row.reading is None:
         return torch.tensor(float("nan"), device=loaded.device)
     return (trunk.states[item.row.reading.block][-1].float() * unit(loaded, item.row.reading, directions)).sum()
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Prompts as one left-padded batch: `ids` `[rows, columns]`, `mask` None where nothing is padded."""
-
-    ids: torch.Tensor
-    mask: torch.Tensor | None
-    positions: torch.Tensor
-    limit: int | None
-
-    @classmethod
-    def of(cls, loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> Inputs:
-        ids, mask = pad_left(prompts, loaded.tokenizer.pad_token_id or 0)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0).to(loaded.device)
-        mask = None if mask.all() else mask.to(loaded.device)
-        return cls(ids.to(loaded.device), mask, positions, position_limit(loaded))
-
-    @classmethod
-    def resumed(cls, loaded: LoadedModel, lengths: Sequence[int]) -> Inputs:
-        """Rows that have run already, of so many tokens, each ending in the last column; for `next`."""
-        length = torch.tensor(lengths, device=loaded.device)[:, None]
-        columns = torch.arange(max(lengths), device=loaded.device)
-        mask = None if len(set(lengths)) == 1 else (columns >= len(columns) - length).long()
-        return cls(length, mask, length - 1, position_limit(loaded))
-
-    def arguments(self, loaded: LoadedModel, cache: DynamicCache | None, every_logit: bool = False) -> dict:
-        """What `model.forward` needs to run them; it gives the last logits alone, where it can."""
-        found: dict = {"input_ids": self.ids, "past_key_values": cache, "use_cache": True}
-        if "logits_to_keep" in loaded.accepts and not every_logit:
-            found["logits_to_keep"] = 1
-        # always given where taken: some models (Bamba) would count each decoded token as the first of all
-        if "position_ids" in loaded.accepts:
-            found["position_ids"] = self.positions
-        if self.mask is not None:
-            found["attention_mask"] = self.mask
-        return found
-
-    def next(self, tokens: torch.Tensor) -> Inputs:
-        """More tokens `[rows, tokens]` after those that have run: `mask` grows by as many columns."""
-        count = tokens.shape[1]
-        mask = None if self.mask is None else torch.cat([self.mask, self.mask.new_ones(tokens.shape)], dim=1)
-        positions = self.positions[:, -1:] + torch.arange(1, count + 1, device=tokens.device)
-        # a row that has ended but not left would count on past the last position there is
-        return replace(self, ids=tokens, mask=mask, positions=positions.clamp(max=self.limit and self.limit - 1))
-
-
-def position_limit(loaded: LoadedModel) -> int | None:
-    """How many positions the model knows; None where it does not say."""
-    return getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
-
-
-def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask `[rows, longest]`, real tokens at the right end."""
-    longest = max(map(len, prompts))
-    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[row, longest - len(prompt) :] = 1
-    return ids, mask
 
 
 def _of_row(layer, row: int, tokens: int) -> KeysValues:

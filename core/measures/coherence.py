@@ -16,7 +16,8 @@ from core.activations.capture import BATCH_TOKENS, Sequences, batches, shared_pr
 from core.data.chat import Chat, Rendered, render
 from core.errors import BadInput
 from core.generation.cache import gather, plain_attention
-from core.generation.prefill import Inputs, PromptCache, base_prompts
+from core.generation.inputs import Inputs
+from core.generation.prefill import PromptCache, base_prompts
 from core.measures.repetition import looping, repetition, words
 from core.models.loading import LoadedModel
 from core.models.restart import can_restart

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from core.directions.direction import Direction
-from core.generation.prefill import pad_left
+from core.generation.inputs import pad_left
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter, attached
 from core.steering.hooks import Steering

@@ -11,7 +11,7 @@ import torch
 from core.data.chat import Chat
 from core.errors import BadInput
 from core.generation.decode import collect, collect_batches, decode
-from core.generation.prefill import pad_left
+from core.generation.inputs import pad_left
 from core.generation.rows import Answer, Finished, Row, Sampling, Token
 from tests.core import tiny
 from tests.core.plain import FOREIGN, LONG, SHORT, assert_same_answer, ids_of

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data.chat import Chat
+from core.generation import prefill
 from core.generation.cache import plain_attention
 from core.generation.decode import collect, collect_batches, decode
 from core.generation.prefill import PromptCache
@@ -38,6 +39,12 @@ def steered(
     return Row(chat, interventions=(item,), sampling=Sampling(max_tokens=STEPS), reading=reading)
 
 
+@pytest.fixture
+def sharing(monkeypatch) -> None:
+    """Share also among rows that are few and short."""
+    monkeypatch.setattr(prefill, "FEW_TOKENS", {"cpu": 0, "other": 0})
+
+
 @contextlib.contextmanager
 def tokens_through(loaded: LoadedModel) -> Iterator[list[int]]:
     """How many tokens each block computes while active; a block that is skipped computes none."""
@@ -63,6 +70,7 @@ def first_tokens(loaded: LoadedModel, rows: list[Row], direction, prompts: Promp
         return [next(events) for _ in rows]  # type: ignore[misc]
 
 
+@pytest.mark.usefixtures("sharing")
 def test_only_the_blocks_above_run_again_after_a_move_of_the_coefficient(llama, direction):
     prompts, length = PromptCache(), len(ids_of(llama, LONG))
     rows = [Row(LONG, sampling=Sampling(max_tokens=STEPS)), steered(direction, 0.5)]
@@ -78,14 +86,31 @@ def test_only_the_blocks_above_run_again_after_a_move_of_the_coefficient(llama, 
     assert [token.logprob for token in moved] == pytest.approx([token.logprob for token in fresh], abs=1e-4)
 
 
+def test_few_tokens_run_in_one_pass_and_are_kept_all_the_same(llama, direction):
+    prompts, length = PromptCache(), len(ids_of(llama, SHORT))
+    rows = [Row(SHORT, sampling=Sampling(max_tokens=STEPS)), steered(direction, 0.5, chat=SHORT)]
+    with tokens_through(llama) as seen:
+        together = first_tokens(llama, rows, direction, prompts)
+    assert seen == [2 * length] * tiny.LAYERS
+    for row, token in zip(rows, together, strict=True):
+        assert token.logprob == pytest.approx(first_tokens(llama, [row], direction)[0].logprob, abs=1e-4)
+    with tokens_through(llama) as seen:
+        first_tokens(llama, [rows[0], steered(direction, 0.75, chat=SHORT)], direction, prompts)
+    assert seen == [0, 0, 0, length]
+
+
 def test_after_a_move_of_the_block_the_same_prompt_serves_from_there(llama, direction):
     prompts, length = PromptCache(), len(ids_of(llama, LONG))
     first_tokens(llama, [steered(direction, 0.5, block=2)], direction, prompts)
     with tokens_through(llama) as seen:
         first_tokens(llama, [steered(direction, 0.5, block=0)], direction, prompts)
     assert seen == [0, length, length, length]
+    with tokens_through(llama) as seen:  # what lies above a steered block was never unsteered
+        first_tokens(llama, [steered(direction, 0.5, block=3)], direction, prompts)
+    assert seen == [length] * tiny.LAYERS
 
 
+@pytest.mark.usefixtures("sharing")
 def test_a_strip_of_strengths_runs_what_its_rows_share_once(llama, direction):
     rows = [steered(direction, 0.1 * place, block=1) for place in range(1, 7)]
     with tokens_through(llama) as seen:
@@ -94,6 +119,7 @@ def test_a_strip_of_strengths_runs_what_its_rows_share_once(llama, direction):
     assert seen == [length, length, 6 * length, 6 * length]
 
 
+@pytest.mark.usefixtures("sharing")
 def test_a_strength_of_zero_is_the_unsteered_row(llama, direction):
     with tokens_through(llama) as seen:
         same = first_tokens(llama, [steered(direction, 0.0), Row(LONG)], direction)
@@ -101,7 +127,7 @@ def test_a_strength_of_zero_is_the_unsteered_row(llama, direction):
     assert same[0].logprob == same[1].logprob
 
 
-def test_every_class_gives_the_same_from_a_prompt_it_remembers(any_class):
+def test_every_class_gives_the_same_from_a_prompt_it_remembers(any_class, sharing):
     own = random_direction(any_class, 0)
     prompts = PromptCache()
     plain = Sampling(max_tokens=STEPS)

@@ -8,7 +8,7 @@ from torch import nn
 
 from core.data.chat import Chat
 from core.generation.decode import collect
-from core.generation.prefill import pad_left
+from core.generation.inputs import pad_left
 from core.generation.rows import Row, Sampling
 from core.models.loading import load, wrap
 from core.models.packing import PackedLinear, pack, packable

@@ -13,7 +13,7 @@ import torch
 from core.activations.capture import Sequences, capture_all
 from core.errors import BadInput
 from core.generation.decode import collect
-from core.generation.prefill import pad_left
+from core.generation.inputs import pad_left
 from core.generation.rows import BASE, Row, Sampling
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter, attached, load_adapter

@@ -8,7 +8,7 @@ import torch
 from core.activations.capture import Sequences, capture_all
 from core.data.chat import Chat
 from core.generation.decode import collect
-from core.generation.prefill import pad_left
+from core.generation.inputs import pad_left
 from core.generation.rows import Row, Sampling
 from core.models.loading import LoadedModel, load
 from core.steering.hooks import Steering

@@ -12,7 +12,7 @@ import torch
 from core.directions.direction import Direction
 from core.errors import BadInput, DirectionMismatch
 from core.generation.decode import collect, decode
-from core.generation.prefill import pad_left
+from core.generation.inputs import pad_left
 from core.generation.rows import Answer, Reading, Row, Sampling, Token
 from core.models.loading import LoadedModel
 from core.steering.hooks import Steering
