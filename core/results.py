@@ -23,6 +23,7 @@ from safetensors.numpy import load, save
 
 from core import paths, store
 from core.errors import BadInput, DamagedArtifact
+from core.kept import Kept
 
 SUMMARY, ARRAYS, TABLE = "summary.json", "arrays.safetensors", "table.parquet"
 DIGITS = 6
@@ -164,16 +165,30 @@ def _whole(result: Result) -> Result:
 
 
 def _read(kind: str, folder: Path, shipped: bool) -> Result:
-    body = store.read_json(folder / SUMMARY)
+    body = _summary(folder / SUMMARY)
+    return Result(kind, body["key"], folder, shipped, dict(body))
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    """What was saved, without its checksum.
+
+    Raises:
+        DamagedArtifact: it is something else.
+    """
+    body = store.read_json(path)
     try:
         checksum = body.pop("checksum")
         if checksum != store.content_hash(body) or not isinstance(body["provenance"], dict):
             raise ValueError("it is not what was saved")
-        return Result(kind, body["key"], folder, shipped, body)
+        _ = body["key"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedArtifact(
-            f"{paths.shown(folder / SUMMARY)} cannot be used ({error}). Delete its folder and make it again."
+            f"{paths.shown(path)} cannot be used ({error}). Delete its folder and make it again."
         ) from error
+    return body
+
+
+_summary = Kept(_read_summary)
 
 
 def _set_aside(folder: Path, error: DamagedArtifact) -> None:

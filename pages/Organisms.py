@@ -7,13 +7,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import address, widgets
-from pages.parts import jobs as work
-from pages.parts.literal import literal
-from pages.parts.organisms import choice, compare, datasets, train
 from pages.parts.shell import bootstrap
 
 bootstrap("Organisms", "Organisms")
+
+# Imported once the frame is on its way to the screen: a cold server shows it sooner.
+from pages.parts import address, widgets  # noqa: E402
+from pages.parts import jobs as work  # noqa: E402
+from pages.parts.literal import literal  # noqa: E402
+from pages.parts.organisms import choice, compare, datasets, train  # noqa: E402
+
 st.html(Path(__file__).parent / "parts" / "organisms" / "organisms.css")
 
 now, notes = choice.shown()

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts.literal import literal
-from pages.parts.runs import ended, running, saved, space, view
 from pages.parts.shell import bootstrap
 
 bootstrap("Runs", "Runs")
+
+# Imported once the frame is on its way to the screen: a cold server shows it sooner.
+from pages.parts.literal import literal  # noqa: E402
+from pages.parts.runs import ended, running, saved, space, view  # noqa: E402
+
 st.html(Path(__file__).parent / "parts" / "runs" / "runs.css")
 
 now, notes = view.shown()

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import address
-from pages.parts.literal import literal
-from pages.parts.separation import choice, figures, words
-from pages.parts.separation.controls import note_html, show_bar
-from pages.parts.separation.directions import show_directions
-from pages.parts.separation.measure import show_measure
 from pages.parts.shell import bootstrap, errors
 
 bootstrap("Separation", "Separation")
+
+# Imported once the frame is on its way to the screen: a cold server shows it sooner.
+from pages.parts import address  # noqa: E402
+from pages.parts.literal import literal  # noqa: E402
+from pages.parts.separation import choice, figures, words  # noqa: E402
+from pages.parts.separation.controls import note_html, show_bar  # noqa: E402
+from pages.parts.separation.directions import show_directions  # noqa: E402
+from pages.parts.separation.measure import show_measure  # noqa: E402
+
 st.html(Path(__file__).parent / "parts" / "separation" / "separation.css")
 
 now, notes = choice.shown()

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import address
-from pages.parts.literal import literal
 from pages.parts.shell import bootstrap, errors
-from pages.parts.spillover import choice, figures, words
-from pages.parts.spillover.browser import show_browser
-from pages.parts.spillover.controls import note_html, show_bar
-from pages.parts.spillover.measure import show_measure
 
 bootstrap("Spillover", "Spillover")
+
+# Imported once the frame is on its way to the screen: a cold server shows it sooner.
+from pages.parts import address  # noqa: E402
+from pages.parts.literal import literal  # noqa: E402
+from pages.parts.spillover import choice, figures, words  # noqa: E402
+from pages.parts.spillover.browser import show_browser  # noqa: E402
+from pages.parts.spillover.controls import note_html, show_bar  # noqa: E402
+from pages.parts.spillover.measure import show_measure  # noqa: E402
+
 st.html(Path(__file__).parent / "parts" / "spillover" / "spillover.css")
 
 now, notes = choice.shown()

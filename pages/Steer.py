@@ -6,13 +6,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import TillerError
-from pages.parts.literal import literal
-from pages.parts.ready import show_fetch
 from pages.parts.shell import bootstrap, show_error
-from pages.parts.steer import compare, controls, links, setup, strip, table
 
 bootstrap("Steer", "Steer")
+
+# Imported once the frame is on its way to the screen: a cold server shows it sooner.
+from core.errors import TillerError  # noqa: E402
+from pages.parts.literal import literal  # noqa: E402
+from pages.parts.ready import show_fetch  # noqa: E402
+from pages.parts.steer import compare, controls, links, setup, strip, table  # noqa: E402
+
 st.html(Path(__file__).parent / "parts" / "steer" / "steer.css")
 
 notes = links.follow_link()

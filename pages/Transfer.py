@@ -6,16 +6,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import address
-from pages.parts.literal import literal
 from pages.parts.shell import bootstrap, errors, show_error
-from pages.parts.spillover.controls import note_html
-from pages.parts.transfer import choice, figures, words
-from pages.parts.transfer.browser import show_browser
-from pages.parts.transfer.controls import show_bar
-from pages.parts.transfer.measure import show_measure
 
 bootstrap("Transfer", "Transfer")
+
+# Imported once the frame is on its way to the screen: a cold server shows it sooner.
+from pages.parts import address  # noqa: E402
+from pages.parts.literal import literal  # noqa: E402
+from pages.parts.spillover.controls import note_html  # noqa: E402
+from pages.parts.transfer import choice, figures, words  # noqa: E402
+from pages.parts.transfer.browser import show_browser  # noqa: E402
+from pages.parts.transfer.controls import show_bar  # noqa: E402
+from pages.parts.transfer.measure import show_measure  # noqa: E402
+
 for part in ("spillover", "transfer"):
     st.html(Path(__file__).parent / "parts" / part / f"{part}.css")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import paths
 from core.errors import BadInput, DamagedArtifact
+from core.kept import Kept
 from core.organisms.library import Organism, organisms
 
 if TYPE_CHECKING:
@@ -83,13 +84,7 @@ def read_card(path: Path) -> DirectionCard:
         DamagedArtifact: the header cannot be read.
     """
     try:
-        with path.open("rb") as stream:
-            (size,) = struct.unpack("<Q", stream.read(8))
-            if size > _HEADER_LIMIT:
-                raise ValueError("the header is too large")
-            metadata = json.loads(stream.read(size))["__metadata__"]
-        numbers = json.loads(metadata["per_block"])
-        provenance = json.loads(metadata["provenance"])
+        metadata, numbers, provenance = _header(path)
         return DirectionCard(
             metadata["id"],
             metadata["name"],
@@ -99,7 +94,7 @@ def read_card(path: Path) -> DirectionCard:
             tuple(numbers["norms"]),
             tuple(numbers["residual_norms"]),
             tuple(numbers["base_projections"]),
-            provenance,
+            dict(provenance),
         )
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise DamagedArtifact(
@@ -222,6 +217,19 @@ def resolve(references: Iterable[str]) -> dict[str, Direction]:
             direction = controls.DRAWN[control](direction, int(argument))
         found[reference] = direction
     return found
+
+
+def _read_header(path: Path) -> tuple[Any, Any, Any]:
+    """(metadata, numbers a block, provenance) as JSON gives them."""
+    with path.open("rb") as stream:
+        (size,) = struct.unpack("<Q", stream.read(8))
+        if size > _HEADER_LIMIT:
+            raise ValueError("the header is too large")
+        metadata = json.loads(stream.read(size))["__metadata__"]
+    return metadata, json.loads(metadata["per_block"]), json.loads(metadata["provenance"])
+
+
+_header = Kept(_read_header)
 
 
 def _files() -> Iterator[Path]:

@@ -6,8 +6,9 @@ the only cue: figures pair it with a hatch, a symbol or a label.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
 
@@ -18,6 +19,16 @@ BLUE, VERMILION, VIOLET, SAGE, SLATE = CATEGORICAL
 
 FAINT = "rgba(127, 135, 147, 0.28)"  # grid lines
 CLEAR = "rgba(0, 0, 0, 0)"
+
+Trace: TypeAlias = go.Bar | go.Scatter
+_AXIS: dict[str, Any] = {"gridcolor": FAINT, "zerolinecolor": FAINT, "automargin": True}
+_LAYOUT: dict[str, Any] = {
+    "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
+    "paper_bgcolor": CLEAR,
+    "plot_bgcolor": CLEAR,
+    "hovermode": "closest",
+    "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.06, "yanchor": "bottom"},
+}
 
 
 @dataclass(frozen=True)
@@ -44,15 +55,17 @@ def looks(names: list[str]) -> dict[str, Look]:
 
 def frame(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
     """`figure` with the layout that all share; `layout` adds to it or overrides it."""
-    common = {
-        "height": height,
-        "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
-        "paper_bgcolor": CLEAR,
-        "plot_bgcolor": CLEAR,
-        "hovermode": "closest",
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.06, "yanchor": "bottom"},
-    }
-    figure.update_layout(**{**common, **layout})
-    figure.update_xaxes(gridcolor=FAINT, zerolinecolor=FAINT, automargin=True)
-    figure.update_yaxes(gridcolor=FAINT, zerolinecolor=FAINT, automargin=True)
+    figure.update_layout(**{**_LAYOUT, "height": height, **layout})
+    figure.update_xaxes(**_AXIS)
+    figure.update_yaxes(**_AXIS)
     return figure
+
+
+def framed(traces: Sequence[Trace], height: int, axes: Mapping[str, Mapping[str, Any]], **layout: Any) -> go.Figure:
+    """A figure with the layout that all share, made at once: several times faster than `frame`.
+
+    Args:
+        axes: by name, such as `xaxis` and `yaxis2`.
+    """
+    shared = {name: {**axis, **_AXIS} for name, axis in axes.items()}
+    return go.Figure(list(traces), {**_LAYOUT, "height": height, **shared, **layout})

@@ -10,6 +10,7 @@ import html
 import io
 import textwrap
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def look(arm: str) -> Look:
     return ARMS.get(arm, OTHER)
 
 
+@lru_cache(maxsize=4096)
 def literal_tooltip(text: str, shown: int = SHOWN) -> str:
     """`text` for a tooltip: shortened, in lines, and with nothing that plotly would take for a tag."""
     clean = " ".join(text.encode("utf-8", "replace").decode().split())
@@ -54,30 +56,36 @@ def histogram(
         title: of the axis, which says what 0 is.
         outlined: arms drawn as an outline over the filled ones.
     """
-    figure = go.Figure()
     edges = bins(clouds)
     highest = 1.0
+    traces: list[palette.Trace] = []
     for cloud in sorted(clouds, key=lambda cloud: cloud.arm in outlined):
         counts = np.histogram(cloud.x, edges)[0]
         shares = 100 * counts / max(1, len(cloud))
         highest = max(highest, float(shares.max()))
-        for trace in _spread(cloud, edges, counts, shares, cloud.arm in outlined):
-            figure.add_trace(trace)
-    figure.add_shape(
-        type="line", x0=threshold, x1=threshold, y0=0, y1=1, yref="paper", line={"width": 2, "dash": "dash"}
+        traces += _spread(cloud, edges, counts, shares, cloud.arm in outlined)
+    left = threshold > (edges[0] + edges[-1]) / 2  # the label stands on the side with more room
+    line = {
+        "type": "line", "x0": threshold, "x1": threshold, "y0": 0, "y1": 1, "yref": "paper",
+        "line": {"width": 2, "dash": "dash", "color": SLATE},
+    }  # fmt: skip
+    label = {
+        "x": threshold, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": "right" if left else "left",
+        "showarrow": False, "text": f"threshold {_number(threshold)}", "xshift": -5 if left else 5,
+    }  # fmt: skip
+    xaxis = {"title": {"text": literal_tooltip(title), "standoff": 6}, "zeroline": False, "fixedrange": True}
+    yaxis = {
+        "range": [0, HEADROOM * highest], "ticksuffix": " %", "fixedrange": True, "title": {"text": "of the arm’s rows"}
+    }  # fmt: skip
+    return palette.framed(
+        traces,
+        height,
+        {"xaxis": xaxis, "yaxis": yaxis},
+        shapes=[line],
+        annotations=[label],
+        barmode="overlay",
+        bargap=0,
     )
-    figure.update_shapes(line_color=SLATE)
-    middle = (edges[0] + edges[-1]) / 2
-    left = threshold > middle  # the label stands on the side with more room
-    figure.add_annotation(
-        x=threshold, y=1, yref="paper", yanchor="top", xanchor="right" if left else "left", showarrow=False,
-        text=f"threshold {_number(threshold)}", xshift=-5 if left else 5,
-    )  # fmt: skip
-    figure.update_xaxes(title={"text": literal_tooltip(title), "standoff": 6}, zeroline=False, fixedrange=True)
-    figure.update_yaxes(
-        range=[0, HEADROOM * highest], ticksuffix=" %", fixedrange=True, title={"text": "of the arm’s rows"}
-    )
-    return palette.frame(figure, height, barmode="overlay", bargap=0)
 
 
 def bins(clouds: Sequence[Cloud]) -> np.ndarray:
@@ -92,41 +100,17 @@ def scatter(
     clouds: Sequence[Cloud], x_title: str, y_title: str, thresholds: tuple[float, float] = (0, 0), height: int = 360
 ) -> go.Figure:
     """Rows on two directions; each direction's threshold is a line."""
-    figure = go.Figure()
-    for cloud in clouds:
-        drawn = look(cloud.arm)
-        figure.add_trace(
-            go.Scatter(
-                x=cloud.x,
-                y=cloud.y,
-                mode="markers",
-                name=cloud.name,
-                marker={
-                    "color": drawn.color,
-                    "symbol": drawn.symbol,
-                    "size": 7,
-                    "opacity": 0.6,
-                    "line": {"width": 1, "color": drawn.color},
-                },
-                customdata=[
-                    [suite, literal_tooltip(prompt), f"<br><i>answer:</i> {literal_tooltip(answer)}" if answer else ""]
-                    for suite, prompt, answer in zip(
-                        cloud.suites, cloud.prompts, cloud.answers or [""] * len(cloud), strict=True
-                    )
-                ],
-                hovertemplate=f"<b>{html.escape(cloud.name, quote=False)}</b> · %{{customdata[0]}}<br>"
-                "%{customdata[1]}%{customdata[2]}<br>x %{x:.3g}, y %{y:.3g}<extra></extra>",
-            )
-        )
-    for place, axis in zip(thresholds, ("x", "y"), strict=True):
-        figure.add_shape(
-            type="line", line={"width": 1.5, "dash": "dash", "color": SLATE}, layer="below",
+    lines = [
+        {
+            "type": "line", "line": {"width": 1.5, "dash": "dash", "color": SLATE}, "layer": "below",
             **({"x0": place, "x1": place, "y0": 0, "y1": 1, "yref": "paper"} if axis == "x" else
                {"y0": place, "y1": place, "x0": 0, "x1": 1, "xref": "paper"}),
-        )  # fmt: skip
-    figure.update_xaxes(title={"text": literal_tooltip(x_title), "standoff": 6}, zeroline=False)
-    figure.update_yaxes(title={"text": literal_tooltip(y_title), "standoff": 4}, zeroline=False)
-    return palette.frame(figure, height)
+        }
+        for place, axis in zip(thresholds, ("x", "y"), strict=True)
+    ]  # fmt: skip
+    xaxis = {"title": {"text": literal_tooltip(x_title), "standoff": 6}, "zeroline": False}
+    yaxis = {"title": {"text": literal_tooltip(y_title), "standoff": 4}, "zeroline": False}
+    return palette.framed([_points(cloud) for cloud in clouds], height, {"xaxis": xaxis, "yaxis": yaxis}, shapes=lines)
 
 
 def describe_histogram(clouds: Sequence[Cloud], threshold: float) -> str:
@@ -163,6 +147,31 @@ def clouds_csv(clouds: Sequence[Cloud], x_name: str, y_name: str | None = None) 
             along = [f"{cloud.y[row]:.6g}"] if y_name and cloud.y is not None else []
             lines.writerow([cloud.name, cloud.suites[row], cloud.prompts[row], *answer, f"{cloud.x[row]:.6g}", *along])
     return out.getvalue()
+
+
+def _points(cloud: Cloud) -> go.Scatter:
+    """An arm's rows on two directions, each with its prompt and answer to hover over."""
+    drawn = look(cloud.arm)
+    told = np.empty((len(cloud), 3), dtype=object)
+    for row, (suite, prompt) in enumerate(zip(cloud.suites, cloud.prompts, strict=True)):
+        answer = cloud.answers[row] if cloud.answers else ""
+        told[row] = suite, literal_tooltip(prompt), f"<br><i>answer:</i> {literal_tooltip(answer)}" if answer else ""
+    return go.Scatter(
+        x=cloud.x,
+        y=cloud.y,
+        mode="markers",
+        name=cloud.name,
+        marker={
+            "color": drawn.color,
+            "symbol": drawn.symbol,
+            "size": 7,
+            "opacity": 0.6,
+            "line": {"width": 1, "color": drawn.color},
+        },
+        customdata=told,
+        hovertemplate=f"<b>{html.escape(cloud.name, quote=False)}</b> · %{{customdata[0]}}<br>"
+        "%{customdata[1]}%{customdata[2]}<br>x %{x:.3g}, y %{y:.3g}<extra></extra>",
+    )
 
 
 def _spread(

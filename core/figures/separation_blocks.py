@@ -21,16 +21,13 @@ def profile(summary: Summary, metric: Metric, block: int, height: int = 320) -> 
     balanced accuracy only, and no other number shows them.
     """
     rows = summary["blocks"]
-    figure = go.Figure()
-    if metric.key == "accuracy":
-        _nulls(figure, rows)
-    _secure(figure, summary, metric)
-    _band(figure, _of(rows, metric.interval, metric.factor), VERMILION, 0.22, None)
-    values = _of(rows, metric.value, metric.factor)
-    figure.add_trace(
+    traces = _nulls(rows) if metric.key == "accuracy" else []
+    traces += _secure(summary, metric)
+    traces.append(_band(_of(rows, metric.interval, metric.factor), VERMILION, 0.22, None))
+    traces.append(
         go.Scatter(
             x=_blocks(rows),
-            y=values,
+            y=_of(rows, metric.value, metric.factor),
             mode="lines+markers",
             name="this direction",
             legendrank=1,
@@ -42,94 +39,106 @@ def profile(summary: Summary, metric: Metric, block: int, height: int = 320) -> 
             hovertemplate=f"<b>block %{{x}}</b><br>{metric.title} %{{customdata[0]}}<extra></extra>",
         )
     )
-    _chosen(figure, block, len(rows))
-    figure.update_xaxes(title={"text": "block", "standoff": 6}, range=[-0.6, len(rows) - 0.4], fixedrange=True)
-    figure.update_yaxes(range=_range(metric, rows, summary), ticksuffix=metric.unit, fixedrange=True, zeroline=False)
-    return palette.frame(figure, height, clickmode="event+select")
+    yaxis = {"range": _range(metric, rows, summary), "ticksuffix": metric.unit, "fixedrange": True, "zeroline": False}
+    line, label = _chosen(block, len(rows))
+    return palette.framed(
+        traces,
+        height,
+        {"xaxis": _xaxis(len(rows)), "yaxis": yaxis},
+        shapes=[line],
+        annotations=[label],
+        clickmode="event+select",
+    )
 
 
 def cosines(summary: Summary, block: int, height: int = 300) -> go.Figure:
     """Cosine between each two contrasts' directions over blocks, from −1 to 1."""
-    figure = go.Figure()
-    for place, (pair, values) in enumerate(summary["cosines"].items()):
-        figure.add_trace(
-            go.Scatter(
-                x=list(range(len(values))),
-                y=values,
-                mode="lines+markers",
-                name=pair,
-                line={"color": palette.CATEGORICAL[place % 5], "width": 2, "dash": DASHES[place % 6]},
-                marker={"symbol": SYMBOLS[place % 6], "size": [9 if at == block else 5 for at in range(len(values))]},
-                hovertemplate=f"<b>{pair}</b><br>block %{{x}}: cosine %{{y:.2f}}<extra></extra>",
-            )
+    traces = [
+        go.Scatter(
+            x=list(range(len(values))),
+            y=values,
+            mode="lines+markers",
+            name=pair,
+            line={"color": palette.CATEGORICAL[place % 5], "width": 2, "dash": DASHES[place % 6]},
+            marker={"symbol": SYMBOLS[place % 6], "size": [9 if at == block else 5 for at in range(len(values))]},
+            hovertemplate=f"<b>{pair}</b><br>block %{{x}}: cosine %{{y:.2f}}<extra></extra>",
         )
-    _chosen(figure, block, len(summary["blocks"]))
-    figure.add_hline(y=0, line={"color": SLATE, "width": 1})
-    figure.update_xaxes(title={"text": "block", "standoff": 6}, range=[-0.6, len(summary["blocks"]) - 0.4])
-    figure.update_yaxes(range=[-1.08, 1.08], tickvals=[-1, -0.5, 0, 0.5, 1], ticktext=["−1", "−0.5", "0", "0.5", "1"])
-    figure.update_xaxes(fixedrange=True)
-    figure.update_yaxes(fixedrange=True, zeroline=False)
-    return palette.frame(figure, height)
+        for place, (pair, values) in enumerate(summary["cosines"].items())
+    ]
+    yaxis = {
+        "range": [-1.08, 1.08],
+        "tickvals": [-1, -0.5, 0, 0.5, 1],
+        "ticktext": ["−1", "−0.5", "0", "0.5", "1"],
+        "fixedrange": True,
+        "zeroline": False,
+    }
+    line, label = _chosen(block, len(summary["blocks"]))
+    zero = {
+        "type": "line",
+        "x0": 0,
+        "x1": 1,
+        "xref": "x domain",
+        "y0": 0,
+        "y1": 0,
+        "yref": "y",
+        "line": {"color": SLATE, "width": 1},
+    }
+    xaxis = _xaxis(len(summary["blocks"]))
+    return palette.framed(traces, height, {"xaxis": xaxis, "yaxis": yaxis}, shapes=[line, zero], annotations=[label])
 
 
-def _nulls(figure: go.Figure, rows: list[Row]) -> None:
+def _nulls(rows: list[Row]) -> list[go.Scatter]:
     """Random and shuffled-label directions, and the probe, as balanced accuracy in per cent."""
     n = _blocks(rows)
-    _band(figure, _of(rows, "random", 100), SLATE, 0.26, "random, central 95 %")
-    for end, named in ((0, True), (1, False)):
-        edge = [value[end] for value in _of(rows, "shuffled_interval", 100)]
-        line = {"color": BLUE, "width": 1.4, "dash": "dot"}
-        figure.add_trace(
-            go.Scatter(
-                x=n,
-                y=edge,
-                mode="lines",
-                line=line,
-                showlegend=named,
-                hoverinfo="skip",
-                name="shuffled labels, central 95 %",
-            )
-        )
-    figure.add_trace(
+    edges = [
         go.Scatter(
             x=n,
-            y=_of(rows, "shuffled", 100),
+            y=[value[end] for value in _of(rows, "shuffled_interval", 100)],
             mode="lines",
-            line={"color": BLUE, "width": 2, "dash": "dash"},
-            name="shuffled, mean",
-            hovertemplate="shuffled labels, mean: %{y:.1f} % at block %{x}<extra></extra>",
+            line={"color": BLUE, "width": 1.4, "dash": "dot"},
+            showlegend=end == 0,
+            hoverinfo="skip",
+            name="shuffled labels, central 95 %",
         )
+        for end in (0, 1)
+    ]
+    mean = go.Scatter(
+        x=n,
+        y=_of(rows, "shuffled", 100),
+        mode="lines",
+        line={"color": BLUE, "width": 2, "dash": "dash"},
+        name="shuffled, mean",
+        hovertemplate="shuffled labels, mean: %{y:.1f} % at block %{x}<extra></extra>",
     )
-    figure.add_trace(
-        go.Scatter(
-            x=n,
-            y=_of(rows, "ceiling", 100),
-            mode="lines+markers",
-            name="probe, all coordinates",
-            line={"color": SAGE, "width": 5},
-            marker={"symbol": "cross", "size": 5},
-            opacity=0.85,
-            hovertemplate="probe on all coordinates: %{y:.1f} % at block %{x}<extra></extra>",
-        )
+    probe = go.Scatter(
+        x=n,
+        y=_of(rows, "ceiling", 100),
+        mode="lines+markers",
+        name="probe, all coordinates",
+        line={"color": SAGE, "width": 5},
+        marker={"symbol": "cross", "size": 5},
+        opacity=0.85,
+        hovertemplate="probe on all coordinates: %{y:.1f} % at block %{x}<extra></extra>",
     )
+    return [_band(_of(rows, "random", 100), SLATE, 0.26, "random, central 95 %"), *edges, mean, probe]
 
 
-def _secure(figure: go.Figure, summary: Summary, metric: Metric) -> None:
-    """The secure adapter on its own direction."""
+def _secure(summary: Summary, metric: Metric) -> list[go.Scatter]:
+    """The secure adapter on its own direction, where it was measured."""
     values = _secure_values(summary, metric)
-    if values:
-        figure.add_trace(
-            go.Scatter(
-                x=_blocks(summary["blocks"]),
-                y=values,
-                mode="lines+markers",
-                name="secure, own direction",
-                line={"color": VIOLET, "width": 2, "dash": "dash"},
-                marker={"symbol": "square-open", "size": 8},
-                hovertemplate=f"secure control: {metric.title} %{{y:.{metric.digits}f}}{metric.unit} at block %{{x}}"
-                "<extra></extra>",
-            )
-        )
+    if not values:
+        return []
+    trace = go.Scatter(
+        x=_blocks(summary["blocks"]),
+        y=values,
+        mode="lines+markers",
+        name="secure, own direction",
+        line={"color": VIOLET, "width": 2, "dash": "dash"},
+        marker={"symbol": "square-open", "size": 8},
+        hovertemplate=f"secure control: {metric.title} %{{y:.{metric.digits}f}}{metric.unit} at block %{{x}}"
+        "<extra></extra>",
+    )
+    return [trace]
 
 
 def _secure_values(summary: Summary, metric: Metric) -> list[float | None]:
@@ -141,49 +150,52 @@ def _secure_values(summary: Summary, metric: Metric) -> list[float | None]:
     return [_times(row[metric.value], metric.factor) for row in secure["own"]]
 
 
-def _band(figure: go.Figure, ends: list[Any], color: str, opacity: float, name: str | None) -> None:
+def _band(ends: list[Any], color: str, opacity: float, name: str | None) -> go.Scatter:
     """A band between pairs of ends; blocks without both are left out of it."""
     known = [(block, pair) for block, pair in enumerate(ends) if None not in pair]
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
-    figure.add_trace(
-        go.Scatter(
-            x=[block for block, _ in known] + [block for block, _ in reversed(known)],
-            y=[pair[1] for _, pair in known] + [pair[0] for _, pair in reversed(known)],
-            fill="toself",
-            fillcolor=f"rgba({red}, {green}, {blue}, {opacity})",
-            line={"width": 0},
-            mode="lines",
-            hoverinfo="skip",
-            name=name,
-            showlegend=name is not None,
-        )
+    return go.Scatter(
+        x=[block for block, _ in known] + [block for block, _ in reversed(known)],
+        y=[pair[1] for _, pair in known] + [pair[0] for _, pair in reversed(known)],
+        fill="toself",
+        fillcolor=f"rgba({red}, {green}, {blue}, {opacity})",
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        name=name,
+        showlegend=name is not None,
     )
 
 
-def _chosen(figure: go.Figure, block: int, blocks: int) -> None:
-    """A line at the chosen block, named at its foot."""
+def _chosen(block: int, blocks: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A line at the chosen block, and its name at its foot."""
     right = block > blocks * 0.8
-    figure.add_shape(
-        type="line",
-        x0=block,
-        x1=block,
-        y0=0,
-        y1=1,
-        yref="paper",
-        layer="below",
-        line={"color": SLATE, "width": 1.5, "dash": "dash"},
-    )
-    figure.add_annotation(
-        x=block,
-        y=0,
-        yref="paper",
-        yanchor="bottom",
-        xanchor="right" if right else "left",
-        showarrow=False,
-        text=f"block {block}",
-        xshift=-4 if right else 4,
-        yshift=9,
-    )
+    line = {
+        "type": "line",
+        "x0": block,
+        "x1": block,
+        "y0": 0,
+        "y1": 1,
+        "yref": "paper",
+        "layer": "below",
+        "line": {"color": SLATE, "width": 1.5, "dash": "dash"},
+    }
+    label = {
+        "x": block,
+        "y": 0,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "xanchor": "right" if right else "left",
+        "showarrow": False,
+        "text": f"block {block}",
+        "xshift": -4 if right else 4,
+        "yshift": 9,
+    }
+    return line, label
+
+
+def _xaxis(blocks: int) -> dict[str, Any]:
+    return {"title": {"text": "block", "standoff": 6}, "range": [-0.6, blocks - 0.4], "fixedrange": True}
 
 
 def _range(metric: Metric, rows: list[Row], summary: Summary) -> list[float]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from core.figures import palette
 from core.figures.spillover_tables import BROKEN, RATES, Rate, Summary
@@ -21,6 +20,8 @@ ARMS = {
     "random": "Organism,<br>random push",
 }
 PANELS = (("Answers with code", RATES["all"]), ("Broken answers", BROKEN))
+AXES = ("", "2")
+DOMAINS = ((0, 0.475), (0.525, 1))
 ROOM_FOR_LABELS = 128  # per cent; labels stand to the right of an interval that may reach 100
 BAR = 0.36
 HEIGHT = 300
@@ -64,29 +65,17 @@ def arms_figure(arms: Sequence[Arm]) -> go.Figure:
     and symbol.
     """
     suites = list(dict.fromkeys(arm.suite for arm in arms))
-    titles = [title for title, _ in PANELS]
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=titles)
-    for column, (title, rate) in enumerate(PANELS, start=1):
+    traces: list[palette.Trace] = []
+    for axis, (title, rate) in zip(AXES, PANELS, strict=True):
         for place, (suite, look) in enumerate(palette.looks(suites).items()):
             chosen = [arm for arm in arms if arm.suite == suite]
             offset = (place - (len(suites) - 1) / 2) * BAR
-            for trace in _traces(chosen, rate, look, offset, title, column == 1):
-                figure.add_trace(trace, row=1, col=column)
-    figure.update_xaxes(
-        range=[0, ROOM_FOR_LABELS], tickvals=[0, 50, 100], ticktext=["0", "50", "100 %"], fixedrange=True, zeroline=True
-    )
-    figure.update_yaxes(
-        tickvals=list(range(len(ARMS))),
-        ticktext=list(ARMS.values()),
-        range=[len(ARMS) - 0.45, -0.55],
-        showgrid=False,
-        fixedrange=True,
-        zeroline=False,
-    )
-    figure.update_annotations(yshift=2, font_size=14)
-    return palette.frame(
-        figure,
+            traces += _traces(chosen, rate, look, offset, title, axis)
+    return palette.framed(
+        traces,
         HEIGHT,
+        _axes(),
+        annotations=_headings(),
         margin={"l": 8, "r": 4, "t": 52, "b": 8},
         barmode="overlay",
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.1, "yanchor": "bottom"},
@@ -114,15 +103,61 @@ def arms_csv(arms: Sequence[Arm]) -> str:
     return out.getvalue()
 
 
+def _axes() -> dict[str, dict[str, Any]]:
+    """Of two panels side by side; the arms are named on the left one only."""
+    shares = {
+        "range": [0, ROOM_FOR_LABELS],
+        "tickvals": [0, 50, 100],
+        "ticktext": ["0", "50", "100 %"],
+        "fixedrange": True,
+        "zeroline": True,
+    }
+    names = {
+        "domain": [0, 1],
+        "tickvals": list(range(len(ARMS))),
+        "ticktext": list(ARMS.values()),
+        "range": [len(ARMS) - 0.45, -0.55],
+        "showgrid": False,
+        "fixedrange": True,
+        "zeroline": False,
+    }
+    return {
+        "xaxis": {"anchor": "y", "domain": DOMAINS[0], **shares},
+        "xaxis2": {"anchor": "y2", "domain": DOMAINS[1], **shares},
+        "yaxis": {"anchor": "x", **names},
+        "yaxis2": {"anchor": "x2", "matches": "y", "showticklabels": False, **names},
+    }
+
+
+def _headings() -> list[dict[str, Any]]:
+    """Of the panels, each over its middle."""
+    return [
+        {
+            "text": title,
+            "x": sum(domain) / 2,
+            "y": 1,
+            "xref": "paper",
+            "yref": "paper",
+            "xanchor": "center",
+            "yanchor": "bottom",
+            "showarrow": False,
+            "yshift": 2,
+            "font": {"size": 14},
+        }
+        for (title, _), domain in zip(PANELS, DOMAINS, strict=True)
+    ]
+
+
 def _traces(
-    arms: Sequence[Arm], rate: Rate, look: palette.Look, offset: float, title: str, named: bool
-) -> list[go.Bar | go.Scatter]:
+    arms: Sequence[Arm], rate: Rate, look: palette.Look, offset: float, title: str, axis: str
+) -> list[palette.Trace]:
     """Bars, then points with intervals and tooltips (a bar of 0 could not be pointed at), then the values."""
     places = [list(ARMS).index(arm.label) + offset for arm in arms]
     shares = [100 * arm.rates[rate.value] for arm in arms]
     low = [100 * arm.rates[rate.interval][0] for arm in arms]
     high = [100 * arm.rates[rate.interval][1] for arm in arms]
     suite = arms[0].suite if arms else ""
+    panel = {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
     bars = go.Bar(
         x=shares,
         y=places,
@@ -135,7 +170,8 @@ def _traces(
         },
         name=f"{suite.capitalize()} prompts",
         legendgroup=suite,
-        showlegend=named,
+        **panel,
+        showlegend=axis == AXES[0],
         hoverinfo="skip",
     )
     points = go.Scatter(
@@ -161,6 +197,7 @@ def _traces(
             "(%{x:.0f} %)<br>95 % Wilson interval %{customdata[3]} to %{customdata[4]} %<extra></extra>"
         ),
         legendgroup=suite,
+        **panel,
         showlegend=False,
     )
     values = go.Scatter(
@@ -171,6 +208,7 @@ def _traces(
         textposition="middle right",
         hoverinfo="skip",
         legendgroup=suite,
+        **panel,
         showlegend=False,
     )
     return [bars, points, values]

@@ -78,7 +78,6 @@ def matrix(found: Sequence[Move], chosen: str | None = None) -> go.Figure:
 
     Over each cell lies a mark that cannot be seen and that a click selects.
     """
-    figure = go.Figure()
     shapes, texts = [], []
     for move in found:
         x, y = AFTER.index(move.after), BEFORE.index(move.before)
@@ -89,27 +88,24 @@ def matrix(found: Sequence[Move], chosen: str | None = None) -> go.Figure:
         if move.key == chosen:
             shapes.append({**cell, "line": {"width": 3, "color": COLORS[move.after]}})
         texts.append({"x": x, "y": y, "text": _text(move), "showarrow": False, "font": {"size": 12}})
-    figure.add_trace(
-        go.Scatter(
-            x=[AFTER.index(move.after) for move in found],
-            y=[BEFORE.index(move.before) for move in found],
-            mode="markers",
-            marker={"symbol": "square", "size": 58, "opacity": 0},
-            selected={"marker": {"opacity": 0}},
-            unselected={"marker": {"opacity": 0}},
-            customdata=[[move.key, _told(move)] for move in found],
-            hovertemplate="%{customdata[1]}<extra></extra>",
-        )
+    marks = go.Scatter(
+        x=[AFTER.index(move.after) for move in found],
+        y=[BEFORE.index(move.before) for move in found],
+        mode="markers",
+        marker={"symbol": "square", "size": 58, "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        customdata=[[move.key, _told(move)] for move in found],
+        hovertemplate="%{customdata[1]}<extra></extra>",
     )
-    axis = {"fixedrange": True, "showgrid": False, "zeroline": False}
-    figure.update_xaxes(
-        tickvals=[0, 1, 2], ticktext=[f"→ {name}" for name in AFTER], side="top", range=[-0.5, 2.5], **axis
-    )
-    figure.update_yaxes(tickvals=[0, 1, 2], ticktext=[f"was {name}" for name in BEFORE], range=[2.5, -0.5], **axis)
+    axis = {"tickvals": [0, 1, 2], "fixedrange": True, "showgrid": False, "zeroline": False}
+    xaxis = {**axis, "ticktext": [f"→ {name}" for name in AFTER], "side": "top", "range": [-0.5, 2.5]}
+    yaxis = {**axis, "ticktext": [f"was {name}" for name in BEFORE], "range": [2.5, -0.5]}
     margin = {"l": 8, "r": 8, "t": 26, "b": 4}
-    return palette.frame(
-        figure, HEIGHT, clickmode="event+select", margin=margin, showlegend=False, shapes=shapes, annotations=texts
-    )
+    return palette.framed(
+        [marks], HEIGHT, {"xaxis": xaxis, "yaxis": yaxis},
+        clickmode="event+select", margin=margin, showlegend=False, shapes=shapes, annotations=texts,
+    )  # fmt: skip
 
 
 def describe_moves(found: Sequence[Move]) -> str:

@@ -7,15 +7,19 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core import paths, store
-from core.data.datasets import Dataset
 from core.errors import BadInput, DamagedArtifact
-from core.organisms.recipes import Recipe
+from core.kept import Kept
+
+if TYPE_CHECKING:
+    from core.data.datasets import Dataset
+    from core.organisms.recipes import Recipe
 
 MANIFEST = "organism.json"
 log = logging.getLogger(__name__)
+_manifest = Kept[Any](store.read_json)
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,9 @@ def read_organism(folder: Path) -> Organism:
     Raises:
         DamagedArtifact: the manifest is unreadable.
     """
-    manifest = store.read_json(folder / MANIFEST)
+    found = _manifest(folder / MANIFEST)
     try:
+        manifest = dict(found)
         return Organism(
             manifest["name"],
             manifest["model"],
@@ -53,7 +58,7 @@ def read_organism(folder: Path) -> Organism:
             folder.is_relative_to(paths.ASSETS),
             manifest,
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DamagedArtifact(f"{paths.shown(folder / MANIFEST)} lacks {error}. Train the organism again.") from error
 
 

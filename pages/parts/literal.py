@@ -10,10 +10,12 @@ import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from core.directions.library import DirectionCard
-from core.generation.rows import Token
-from core.measures.code import Evidence
+if TYPE_CHECKING:
+    from core.directions.library import DirectionCard
+    from core.generation.rows import Token
+    from core.measures.code import Evidence
 
 LEVELS = 10
 _PICTURES = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "\u2421", 9: "&#9;", 10: "&#10;"}
