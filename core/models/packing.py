@@ -42,18 +42,18 @@ class Group:
     low_rank: LowRank | None = None
     kept: tuple[object, tuple[torch.Tensor, torch.Tensor]] | None = field(default=None, repr=False)
     _input: torch.Tensor | None = field(default=None, repr=False)
-    _outputs: dict[int, torch.Tensor] = field(default_factory=dict, repr=False)
+    _outputs: list[torch.Tensor | None] = field(default_factory=list, repr=False)
 
     def output(self, member: int, x: torch.Tensor) -> torch.Tensor:
         """What one layer makes of `x` `[…, inputs]`; the first that is asked works for all of them."""
         if len(self.sizes) == 1:
             return self._product(x)
-        if x is not self._input or member not in self._outputs:
-            self._input = x
-            self._outputs = dict(enumerate(self._product(x).split(self.sizes, dim=-1)))
-        found = self._outputs.pop(member)
-        if not self._outputs:
-            self._input = None
+        if x is not self._input or self._outputs[member] is None:
+            self._input, self._outputs = x, list(torch.split_with_sizes(self._product(x), self.sizes, -1))
+        found, self._outputs[member] = self._outputs[member], None
+        if member == len(self.sizes) - 1:
+            self._input, self._outputs = None, []
+        assert found is not None
         return found
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
