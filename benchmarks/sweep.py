@@ -20,7 +20,7 @@ from core.steering.interventions import Intervention
 from core.studies.cells import ROWS_A_BATCH, Cell, Cells
 from core.studies.spillover import COEFFICIENTS
 
-TOKENS, PROMPTS = 32, 32
+TOKENS, PROMPTS, UNEQUAL = 32, 32, 64
 SHORTEST, LONGEST = 8, 56
 FIXED = (8, 16, 32)
 
@@ -32,7 +32,7 @@ def measure(loaded: LoadedModel, n: int) -> Iterator[Measurement]:
     chats = suites.suite("everyday")[:PROMPTS]
     pairs = max(3, n // 3)
     yield from _dose_response(loaded, adapter, chats, pairs)
-    yield _unequal(loaded, adapter, chats, pairs)
+    yield _unequal(loaded, adapter, suites.suite("everyday")[:UNEQUAL], pairs)
 
 
 def _dose_response(loaded: LoadedModel, adapter: Adapter, chats: list[Chat], pairs: int) -> Iterator[Measurement]:

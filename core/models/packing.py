@@ -21,12 +21,14 @@ class LowRank:
     """A change of rank r to a group's product: `((x Aᵀ) · gate) Bᵀ`.
 
     `down` Aᵀ `[inputs, r]` and `up` Bᵀ `[r, outputs]`, float32: for matrices this thin, setting up a packed product
-    takes longer than the product. `gate` `[rows, 1, r]`, or None where every row takes all.
+    takes longer than the product. `gate` `[rows, 1, r]`, or None where all of `span`, or every row, takes all of it.
+    `span` (rows of the batch, first, last + 1): where the change is made; None: everywhere.
     """
 
     down: torch.Tensor
     up: torch.Tensor
     gate: torch.Tensor | None
+    span: tuple[int, int, int] | None
 
 
 @dataclass(eq=False)
@@ -61,11 +63,16 @@ class Group:
         change = self.low_rank
         if change is None:
             return found
+        changed = found
+        if change.span is not None:
+            # some feed-forward layers flatten rows and tokens into one axis, rows first
+            rows, first, end = change.span
+            x, changed = (tensor.view(rows, -1, tensor.shape[-1])[first:end] for tensor in (x.contiguous(), found))
         inner = x.float() @ change.down
         if change.gate is not None:
-            # some feed-forward layers flatten rows and tokens into one axis, rows first
             inner = (inner.view(change.gate.shape[0], -1, inner.shape[-1]) * change.gate).view(inner.shape)
-        return found.add_(inner @ change.up)
+        changed.add_(inner @ change.up)
+        return found
 
 
 class PackedLinear(nn.Module):

@@ -194,12 +194,20 @@ def _group_change(
         for adapter in used
         if path in adapter.layers
     ]
-    gate = _gate(
-        [(adapter, down.shape[0]) for adapter, _, down, _ in parts], per_row, torch.float32, group.weight.device
-    )
     if group.kept is None or group.kept[0] != (paths_of, used):
         group.kept = (paths_of, used), _stacked(group, [part[1:] for part in parts])
-    return LowRank(*group.kept[1], gate)
+    span = _span(per_row) if len(used) == 1 else None
+    if span is not None:
+        return LowRank(*group.kept[1], None, span if span[2] - span[1] < span[0] else None)
+    ranks = [(adapter, down.shape[0]) for adapter, _, down, _ in parts]
+    return LowRank(*group.kept[1], _gate(ranks, per_row, torch.float32, group.weight.device), None)
+
+
+def _span(per_row: Sequence[Adapter | None]) -> tuple[int, int, int] | None:
+    """(rows, first, last + 1) of the rows with an adapter, where they follow one another."""
+    places = [place for place, adapter in enumerate(per_row) if adapter is not None]
+    together = places == list(range(places[0], places[-1] + 1))
+    return (len(per_row), places[0], places[-1] + 1) if together else None
 
 
 def _stacked(group: Group, parts: list[tuple[int, torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
