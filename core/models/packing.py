@@ -126,6 +126,8 @@ def pack(model: nn.Module) -> None:
                 _replace(parent, {name: layers.pop(name) for name in names})
         for name, layer in layers.items():
             _replace(parent, {name: layer})
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()  # else the whole file of the weights would stay mapped
 
 
 def pack_matrix(weight: torch.Tensor) -> torch.Tensor:
