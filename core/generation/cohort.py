@@ -13,11 +13,11 @@ from core.errors import UnsupportedModel
 from core.generation.cache import KeysValues, gather, make_room, plain_attention
 from core.generation.inputs import Inputs
 from core.generation.prefill import PromptCache, Prompted, prefill
-from core.generation.reading import Reader
+from core.generation.reading import Reader, unit
 from core.models.loading import LoadedModel
 from core.models.restart import can_restart
 from core.organisms.adapters import attached
-from core.steering.hooks import Steering
+from core.steering.hooks import Steering, check_interventions
 
 
 class Cohort:
@@ -37,8 +37,9 @@ class Cohort:
         self._hooks = contextlib.ExitStack()
         self._cache: Any = None
         self.rows: list[int] = []
-        # both refuse what does not fit the model
-        self._steer(range(len(asked)))
+        check_interventions(loaded, [item.row.interventions for item in asked], directions)
+        for reading in {item.row.reading for item in asked} - {None}:
+            unit(loaded, reading, directions)
 
     def __enter__(self) -> Cohort:
         return self

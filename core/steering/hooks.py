@@ -71,9 +71,7 @@ class Steering:
         self._special = torch.tensor(
             sorted(getattr(loaded.tokenizer, "all_special_ids", [])), device=loaded.device, dtype=torch.long
         )
-        for intervention in {item for row in rows for item in row}:
-            intervention.check_blocks(len(loaded.blocks))
-            _find(directions, intervention).check(loaded)
+        check_interventions(loaded, rows, directions)
         places = max(map(len, rows), default=0)
         for block in sorted({block for row in rows for item in row for block in item.blocks}):
             steps = []
@@ -161,6 +159,15 @@ class Steering:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def check_interventions(
+    loaded: LoadedModel, rows: Sequence[Sequence[Intervention]], directions: Mapping[str, Direction]
+) -> None:
+    """Raise what `Steering` raises for these rows, without making anything for them."""
+    for intervention in {item for row in rows for item in row}:
+        intervention.check_blocks(len(loaded.blocks))
+        _find(directions, intervention).check(loaded)
 
 
 def _hook(steps: list[_Step]):
