@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from core import paths
+from core.data import templates
 from core.errors import BadInput
 
 MAX_LINE_CHARACTERS = 1_000_000
@@ -204,23 +205,18 @@ def render(tokenizer: Any, chat: Chat, end_ids: Sequence[int]) -> Rendered:
 
 def _template(tokenizer: Any, messages: Sequence[dict[str, str]], add_generation_prompt: bool) -> str:
     # reasoning models: an empty thought in prompts and answers alike, so that both render the same
+    options = {"add_generation_prompt": add_generation_prompt, "enable_thinking": False}
     try:
-        return tokenizer.apply_chat_template(
-            list(messages),
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            enable_thinking=False,
-            chat_template=_dateless(tokenizer.chat_template),
-        )
-    except Exception as error:  # jinja's own errors and those that templates raise have no common base
+        template = tokenizer.get_chat_template()
+    except ValueError as error:
         raise BadInput(
-            f"The model's chat template refuses this chat ({error}). Remove the system message or use another model."
+            "The model brings several chat templates and none of them is the usual one. Name one of them `default` in "
+            "its tokenizer_config.json."
         ) from error
-
-
-def _dateless(template: Any) -> str | None:
-    """A template that names today's date with that date held fixed; None where the template names none."""
-    return FIXED_DATE + template if isinstance(template, str) and "strftime_now" in template else None
+    dateless = FIXED_DATE + template if "strftime_now" in template else template
+    if not templates.is_trusted(template):
+        return templates.render(dateless, messages, {**tokenizer.special_tokens_map, **options})
+    return tokenizer.apply_chat_template(list(messages), tokenize=False, chat_template=dateless, **options)
 
 
 def _encode(tokenizer: Any, text: str, starts: bool) -> list[int]:
