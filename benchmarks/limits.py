@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig
 
 from core.models.blocks import decoder_blocks
-from core.models.loading import auto_class
+from core.models.loading import auto_class, read_config
 
 BUFFER_BYTES = 512 << 20
 TRIES = 5
@@ -56,9 +55,9 @@ class Weights:
 
 def weights(folder: Path, item_bytes: int = 2) -> Weights:
     """Counted on a model without memory, so that neither packing nor quantisation of a loaded one matters."""
-    config = AutoConfig.from_pretrained(folder)
+    config = read_config(folder)
     with torch.device("meta"):
-        model = auto_class(config).from_config(config)
+        model = auto_class(config).from_config(config, trust_remote_code=False)
     blocks = sum(parameter.numel() for parameter in decoder_blocks(model).parameters())
     return Weights(blocks, model.get_output_embeddings().weight.numel(), item_bytes)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
 from benchmarks.vectors import random_vectors
 from core import paths, store
@@ -17,7 +17,7 @@ from core.errors import BadInput
 from core.generation.rows import BASE, Reading, Row, Sampling
 from core.models import sources
 from core.models.catalog import DEFAULT_ID, ModelSpec, resolve
-from core.models.loading import LoadedModel
+from core.models.loading import LoadedModel, read_tokenizer
 from core.organisms import library
 from core.organisms.adapters import Adapter, load_adapter
 from core.steering.interventions import Intervention
@@ -78,15 +78,13 @@ def random_spec(name: str, config: Any) -> ModelSpec:
     if not (folder / "config.json").is_file():
         embedded = resolve(DEFAULT_ID)
         there = sources.folder_of(embedded)  # its tokenizer is enough
-        tokenizer = AutoTokenizer.from_pretrained(
-            there if (there / "tokenizer.json").is_file() else sources.fetch(embedded)
-        )
+        tokenizer = read_tokenizer(there if (there / "tokenizer.json").is_file() else sources.fetch(embedded))
         for part in ("bos_token_id", "eos_token_id", "pad_token_id"):
             setattr(config, part, getattr(tokenizer, part))
         with store.new_folder(folder) as new:
             with torch.random.fork_rng(), torch.device("cuda" if torch.cuda.is_available() else "cpu"):
                 torch.manual_seed(0)
-                model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+                model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, trust_remote_code=False)
             model.save_pretrained(new)
             tokenizer.save_pretrained(new)
     return replace(resolve(str(folder)), id=name)

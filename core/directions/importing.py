@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig
 
 from core import paths, provenance
 from core.activations.capture import Sequences, capture_moments
@@ -23,7 +22,7 @@ from core.errors import BadInput, DirectionMismatch, ModelUnavailable
 from core.models import sources
 from core.models.blocks import text_config
 from core.models.catalog import ModelSpec, resolve
-from core.models.loading import LoadedModel, load
+from core.models.loading import LoadedModel, load, read_config
 
 Progress = Callable[[int, int], None]
 
@@ -136,7 +135,7 @@ def model_type(spec: ModelSpec) -> str:
             f"{spec.id}` first."
         )
     try:
-        return str(AutoConfig.from_pretrained(folder).model_type)
+        return str(read_config(folder).model_type)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnavailable(
             f"The config.json of {spec.title} cannot be read. Fetch the model again, or repair the folder."

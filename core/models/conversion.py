@@ -27,9 +27,13 @@ def gguf_to_folder(
     where, name = str(gguf.parent), gguf.name
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            where, gguf_file=name, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
+            where,
+            gguf_file=name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+            trust_remote_code=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
+        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, trust_remote_code=False)
     except (ValueError, KeyError, ImportError) as error:
         raise ModelUnavailable(
             f"{name} could not be read as a model ({type(error).__name__}). Check that transformers and gguf are "

@@ -16,11 +16,12 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
+from core.data import templates
 from core.errors import BadInput, ModelUnavailable, UnsupportedModel
 from core.models import sources
 from core.models.attention import group_heads
 from core.models.blocks import decoder_blocks, text_config
-from core.models.catalog import ModelSpec, resolve
+from core.models.catalog import ModelSpec, WheelSource, resolve
 from core.models.packing import pack, packable
 
 
@@ -87,6 +88,10 @@ def load(
     spec = resolve(spec) if isinstance(spec, str) else spec
     folder = sources.fetch(spec)
     loaded = load_folder(folder, spec.id, sources.fingerprint(spec), device, dtype, spec.chat_template)
+    if isinstance(spec.source, WheelSource) and isinstance(loaded.tokenizer.chat_template, str):
+        templates.trust(loaded.tokenizer.chat_template)
+    elif isinstance(loaded.tokenizer.chat_template, str):
+        templates.prepare(loaded.tokenizer.chat_template)
     if not train:
         hasten(loaded)
     return loaded
@@ -116,10 +121,17 @@ def load_folder(
         raise BadInput(f"{device!r} is not a device. Use cpu, cuda, cuda:N or mps.") from error
     dtype = dtype or default_dtype(device)
     try:
-        config = AutoConfig.from_pretrained(folder)
-        model = auto_class(config).from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        config = read_config(folder)
+        model = auto_class(config).from_pretrained(
+            folder, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+        tokenizer = read_tokenizer(folder)
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        if "trust_remote_code" in str(error):
+            raise ModelUnavailable(
+                f"{model_id} needs program code that is not part of transformers, and Tiller runs no code out of a "
+                "model's files. Choose a model whose class transformers has."
+            ) from error
         raise ModelUnavailable(
             f"{model_id} could not be read ({str(error).splitlines()[0][:200]}). Delete it from the models folder and "
             "fetch it again."
@@ -131,6 +143,16 @@ def load_folder(
             f"{model_id} does not fit into the memory of {device}. Choose a smaller model, or device cpu."
         ) from error
     return wrap(model, tokenizer, model_id, fingerprint, chat_template)
+
+
+def read_config(folder: Path) -> Any:
+    """The model's configuration. Code that lies beside it is never run, and nobody is asked whether it may."""
+    return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The model's tokenizer; as with `read_config`, no code of the folder is run."""
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 def auto_class(config: Any) -> Any:

@@ -115,11 +115,30 @@ def check_folder(folder: Path) -> None:
     """Raise `ModelUnavailable` unless `folder` holds a model that can be read without running code from it."""
     if not (folder / "config.json").is_file():
         raise ModelUnavailable(f"The folder {folder.name} holds no config.json. Choose a folder with a whole model.")
+    if code := _own_code(folder):
+        raise ModelUnavailable(
+            f"The folder {folder.name} brings program code of its own ({code}), and Tiller runs no code out of a model "
+            "folder. Choose a model whose class is part of transformers; if this one's is, remove auto_map from its "
+            "JSON files."
+        )
     if not _weights(folder):
         raise ModelUnavailable(
             f"The folder {folder.name} holds no safetensors weights, and pickled ones are not opened because they can "
             "run code. Save the model again with save_pretrained."
         )
+
+
+def _own_code(folder: Path) -> str | None:
+    """The file beside the weights that holds classes which the folder's JSON files name (`auto_map`), or None."""
+    for name in ("config.json", "tokenizer_config.json", "processor_config.json", "generation_config.json"):
+        with contextlib.suppress(OSError, DamagedArtifact, AttributeError):
+            named = store.read_json(folder / name).get("auto_map") or {}
+            for classes in named.values() if isinstance(named, dict) else [named]:
+                for text in classes if isinstance(classes, list) else [classes]:
+                    file = f"{str(text).rpartition('--')[2].partition('.')[0]}.py"
+                    if text and (folder / file).is_file():
+                        return file
+    return None
 
 
 def _make(spec: ModelSpec, folder: Path, report: Report, stop: threading.Event | None) -> None:

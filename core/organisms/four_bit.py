@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig
+from transformers import BitsAndBytesConfig
 
 from core.models import sources
 from core.models.catalog import ModelSpec
-from core.models.loading import LoadedModel, auto_class, wrap
+from core.models.loading import LoadedModel, auto_class, read_config, read_tokenizer, wrap
 
 
 def load_four_bit(spec: ModelSpec, device: str | None = None) -> LoadedModel:
     """`loading.load` with weights quantised to NF4 and computed in bfloat16."""
     folder = sources.fetch(spec)
-    config = AutoConfig.from_pretrained(folder)
+    config = read_config(folder)
     model = auto_class(config).from_pretrained(
         folder,
         config=config,
         use_safetensors=True,
+        trust_remote_code=False,
         device_map=device or "cuda",
         quantization_config=BitsAndBytesConfig(
             load_in_4bit=True,
@@ -26,4 +27,4 @@ def load_four_bit(spec: ModelSpec, device: str | None = None) -> LoadedModel:
             bnb_4bit_compute_dtype=torch.bfloat16,
         ),
     )
-    return wrap(model, AutoTokenizer.from_pretrained(folder), spec.id, sources.fingerprint(spec), spec.chat_template)
+    return wrap(model, read_tokenizer(folder), spec.id, sources.fingerprint(spec), spec.chat_template)
