@@ -19,6 +19,7 @@ from core.errors import ModelUnavailable, OutOfSpace, TillerError
 
 CHUNK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 20.0
+MOST_BYTES = 20_000_000_000  # of a file whose size nobody told
 ATTEMPTS = 5  # in a row that bring not one new byte
 FIRST_PAUSE_SECONDS = 0.5
 
@@ -46,6 +47,10 @@ class Refused(Exception):
     """The server does not answer us, but may answer pip, which knows the user's credentials and proxies."""
 
 
+class _TooLong(ModelUnavailable):
+    """The server sends more than the file can have."""
+
+
 class _Dropped(Exception):
     """The transfer ended early; what has arrived is good."""
 
@@ -57,13 +62,17 @@ def check(stop: threading.Event | None) -> None:
 
 
 def download(
-    url: str, target: Path, on_bytes: Callable[[int, int | None], None], stop: threading.Event | None = None
+    url: str,
+    target: Path,
+    on_bytes: Callable[[int, int | None], None],
+    stop: threading.Event | None = None,
+    most_bytes: int = MOST_BYTES,
 ) -> None:
     """Complete `target` from `url` (http, https or file), continuing after the bytes it already holds.
 
     `on_bytes(have, total)` is called after each piece; `total` is None where the server does not say. A dropped
     connection is tried again with growing pauses. Left behind: the part that arrived, after a dropped connection
-    or a stop; nothing, after a full disk. Raises `Refused`, `ModelUnavailable`, `OutOfSpace` or `Stopped`.
+    or a stop; nothing, after a full disk or more than `most_bytes`. Raises `Refused`, `ModelUnavailable`, `OutOfSpace` or `Stopped`.
     """
     if urlsplit(url).scheme not in ("http", "https", "file"):
         raise ModelUnavailable("pip named an address that is not a web or file address. Check pip's index settings.")
@@ -74,7 +83,7 @@ def download(
     while True:
         before = _size(target)
         try:
-            return _continue(url, target, on_bytes, stop)
+            return _continue(url, target, on_bytes, stop, most_bytes)
         except _Dropped as error:
             failures = 1 if _size(target) > before else failures + 1
             if failures >= ATTEMPTS:
@@ -86,13 +95,17 @@ def download(
                     "continues from there."
                 ) from error
             _pause(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), stop)
-        except OutOfSpace:
+        except (OutOfSpace, _TooLong):
             target.unlink(missing_ok=True)
             raise
 
 
 def _continue(
-    url: str, target: Path, on_bytes: Callable[[int, int | None], None], stop: threading.Event | None
+    url: str,
+    target: Path,
+    on_bytes: Callable[[int, int | None], None],
+    stop: threading.Event | None,
+    most_bytes: int,
 ) -> None:
     """One connection: append to `target` until the body ends. Raises `_Dropped` if it ends early."""
     check(stop)
@@ -100,6 +113,9 @@ def _continue(
     response, start, total = _open(url, have)
     if response is None:
         return
+    if (total or 0) > most_bytes:
+        response.close()
+        raise _TooLong(_too_long(most_bytes))
     with response, store.disk_errors("a download"), target.open("ab") as stream:
         if start != have:
             # The server ignored the range: begin again rather than splice two things together.
@@ -113,6 +129,8 @@ def _continue(
                 raise _Dropped from error
             if not piece:
                 break
+            if have + len(piece) > most_bytes:
+                raise _TooLong(_too_long(most_bytes))
             stream.write(piece)
             have += len(piece)
             on_bytes(have, total)
@@ -129,7 +147,7 @@ def _open(url: str, offset: int) -> tuple[Any, int, int | None]:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:
+        if error.code == 416 and offset:  # what is here is the whole file, or of another one
             return (None, offset, offset) if _whole(error.headers) == offset else _open(url, 0)
         if error.code in (401, 403, 407):
             raise Refused from error
@@ -147,6 +165,11 @@ def _open(url: str, offset: int) -> tuple[Any, int, int | None]:
         if first is not None and int(first[1]) == offset:
             return response, offset, _whole(response.headers)
         response.close()
+        if not offset:
+            raise ModelUnavailable(
+                "The server sends a part of the file although all of it was asked for. Try again later, or check pip's "
+                "index settings with `pip config list`."
+            )
         return _open(url, 0)
     return response, 0, int(length) if length else None
 
@@ -155,6 +178,13 @@ def _whole(headers: Any) -> int | None:
     """The size of the whole file from `Content-Range: bytes 5-9/10` or `bytes */10`."""
     match = re.search(r"/(\d+)\s*$", headers.get("Content-Range") or "")
     return int(match[1]) if match else None
+
+
+def _too_long(most_bytes: int) -> str:
+    return (
+        f"The server sends more than the {most_bytes / 1e6:,.0f} MB that the file can have, so the download was stopped "
+        "and deleted. Check pip's index settings with `pip config list`."
+    )
 
 
 def _pause(seconds: float, stop: threading.Event | None) -> None:

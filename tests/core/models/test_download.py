@@ -167,3 +167,25 @@ def test_a_full_disk_leaves_nothing(server, target):
     with pytest.raises(OutOfSpace, match="TILLER_CACHE"):
         download(server.url + PATH, target, ignore)
     assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", [b"", b"some"])
+@pytest.mark.parametrize("status", [416, 206])
+def test_a_server_that_answers_only_with_ranges_nobody_asked_for_is_named_as_such(server, target, status, there):
+    server.errors[PATH] = (status, {"Content-Range": "bytes 7-8/9"})
+    target.parent.mkdir(parents=True)
+    target.write_bytes(there)
+    with pytest.raises(ModelUnavailable, match=r"pip config list"):
+        download(server.url + PATH, target, ignore)
+    assert len(server.seen) <= 2
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_more_bytes_than_the_file_can_have_are_not_taken(server, target, says_so):
+    server.files[PATH] = CONTENT
+    server.tells_length = says_so
+    taken: list[int] = []
+    with pytest.raises(ModelUnavailable, match="more than the 0 MB that the file can have"):
+        download(server.url + PATH, target, lambda have, _: taken.append(have), most_bytes=len(CONTENT) // 2)
+    assert not target.exists()
+    assert max(taken, default=0) == 0 if says_so else 0 < max(taken) <= len(CONTENT) // 2

