@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Generic, TypeVar
 
+log = logging.getLogger(__name__)
 SETTLED_SECONDS = 2.0  # a file younger than this may change again without a new time: clocks of disks are coarse
 MOST = 1024  # files at most; the ones that were read first go
 
 Value = TypeVar("Value")
+
+_said: dict[str, None] = {}
+
+
+def leave_out(what: str, error: Exception) -> None:
+    """Log that a damaged file is left out of a list: once, since the same lists are made again and again."""
+    sentence = f"left out a damaged {what}: {error}"
+    if sentence not in _said:
+        while len(_said) >= MOST:
+            del _said[next(iter(_said))]
+        _said[sentence] = None
+        log.warning(sentence)
 
 
 class Kept(Generic[Value]):

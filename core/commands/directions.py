@@ -66,13 +66,19 @@ def directions(
             "name": card.name,
             "model": card.model,
             "shipped": card.shipped,
+            "imported_from": card.imported_from,
             "norms": card.norms,
             "residual_norms": card.residual_norms,
             "provenance": card.provenance,
         }
         for card in cards
     ]
-    show({"directions": rows}, json_, lambda: "\n".join(f"{card.id}  {card.model:<16} {card.name}" for card in cards))
+
+    def line(card: library.DirectionCard) -> str:
+        origin = f"  (imported from {card.imported_from})" if card.imported_from else ""
+        return f"{card.id}  {card.model:<16} {card.name}{origin}"
+
+    show({"directions": rows, "damaged": library.damaged()}, json_, lambda: "\n".join(map(line, cards)))
 
 
 @app.command()

@@ -77,4 +77,8 @@ def generate(
 
 
 def _panes(result: dict[str, Any]) -> str:
-    return "\n\n".join(f"── {row['label']} · {row['tokens']} tokens\n{row['text']}" for row in result["rows"])
+    answers = [f"── {row['label']} · {row['tokens']} tokens\n{row['text']}" for row in result["rows"]]
+    made = result["settings"]
+    if origin := made.get("direction_imported_from"):
+        answers.append(f"── along {made['direction_name']}, imported from {origin}")
+    return "\n\n".join(answers)

@@ -41,7 +41,7 @@ class Direction:
     provenance: Mapping[str, Any] = field(repr=False)
 
     def __post_init__(self) -> None:
-        blocks = self.vectors.shape[0]
+        blocks = self.vectors.shape[0] if self.vectors.ndim else 0
         if (
             self.vectors.ndim != 2
             or self.residual_norms.shape != (blocks,)
@@ -187,14 +187,21 @@ def load_direction(path: Path) -> Direction:
         ) from error
     if metadata.get("format") != FORMAT:
         raise DamagedArtifact(f"{paths.shown(path)} is not a Tiller direction. Choose another file.")
-    if metadata.pop("checksum", None) != _checksum(tensors, metadata):
-        raise DamagedArtifact(
-            f"{paths.shown(path)} does not hold what it was saved with. Delete it and extract it again."
-        )
-    return Direction(
-        metadata["name"],
-        tensors["vectors"],
-        tensors["residual_norms"],
-        tensors["base_means"],
-        json.loads(metadata["provenance"]),
+    not_whole = DamagedArtifact(
+        f"{paths.shown(path)} does not hold what it was saved with. Delete it and extract it again."
     )
+    if metadata.pop("checksum", None) != _checksum(tensors, metadata):
+        raise not_whole
+    try:
+        direction = Direction(
+            metadata["name"],
+            tensors["vectors"].float(),
+            tensors["residual_norms"].float(),
+            tensors["base_means"].float(),
+            dict(json.loads(metadata["provenance"])),
+        )
+        if direction.id != metadata["id"]:  # a checksum can be forged with the rest; what it steers with cannot
+            raise ValueError(metadata["id"])
+    except (BadInput, KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise not_whole from error
+    return direction

@@ -7,6 +7,8 @@ a control made from it: `<id>~random:<seed>`, or `<id>~wrong_source:<id of the s
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 import struct
 from collections.abc import Iterable, Iterator
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import paths
 from core.errors import BadInput, DamagedArtifact
-from core.kept import Kept
+from core.kept import Kept, leave_out
 from core.organisms.library import Organism, organisms
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 SEEDED = ("random", "orthogonal", "sign_flipped", "wrong_layer")
 WRONG_SOURCE = "wrong_source"
+IMPORTED = "imported"  # the contrast of vectors out of another program's file
 CONTROLS = (*SEEDED, WRONG_SOURCE)
 _REFERENCE = re.compile(
     rf"([0-9a-f]{{16}})(?:~(?:({'|'.join(SEEDED)}):(\d{{1,6}})|({WRONG_SOURCE}):([0-9a-f]{{16}})))?"
@@ -59,6 +62,12 @@ class DirectionCard:
         return "control" in self.provenance
 
     @property
+    def imported_from(self) -> str | None:
+        """The file that it was imported from; None for what was made by Tiller."""
+        origin = self.provenance.get("imported_from")
+        return None if origin is None else str(origin.get("file") or "another program")
+
+    @property
     def sources(self) -> frozenset[str]:
         """Hashes of the adapters it was made from."""
         return frozenset(self.provenance.get("organisms", {}).values())
@@ -85,7 +94,7 @@ def read_card(path: Path) -> DirectionCard:
     """
     try:
         metadata, numbers, provenance = _header(path)
-        return DirectionCard(
+        card = DirectionCard(
             metadata["id"],
             metadata["name"],
             provenance["model"],
@@ -96,30 +105,84 @@ def read_card(path: Path) -> DirectionCard:
             tuple(numbers["base_projections"]),
             dict(provenance),
         )
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        if not _is_sound(card):
+            raise ValueError("its header does not describe one")
+        return card
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        struct.error,
+    ) as error:
         raise DamagedArtifact(
             f"{paths.shown(path)} cannot be read as a direction ({error}). Delete it and extract it again."
         ) from error
 
 
 def cards(model_id: str | None = None) -> list[DirectionCard]:
-    """All saved directions, of one model where given: shipped ones first, then the newest first."""
-    found = [card for card in map(read_card, _files()) if model_id in (None, card.model)]
+    """All saved directions, of one model where given: shipped ones first, then the newest first.
+
+    Damaged ones are logged and left out; `damaged` names them.
+    """
+    found = [card for card in _all()[0] if model_id in (None, card.model)]
     newest_first = sorted(found, key=lambda card: card.provenance.get("time", ""), reverse=True)
     return sorted(newest_first, key=lambda card: not card.shipped)
+
+
+def damaged() -> list[str]:
+    """What is wrong with each direction file that cannot be read, a sentence and an action each."""
+    return _all()[1]
+
+
+def _all() -> tuple[list[DirectionCard], list[str]]:
+    found, wrong = [], []
+    for path in _files():
+        try:
+            found.append(read_card(path))
+        except DamagedArtifact as error:
+            if path.exists():  # else it was deleted between two looks
+                leave_out("direction", error)
+                wrong.append(str(error))
+    return found, wrong
+
+
+def _is_sound(card: DirectionCard) -> bool:
+    """Whether everything that lists and pages reckon with is there, and of the right kind."""
+    made, numbers = card.provenance, (card.norms, card.residual_norms, card.base_projections)
+    sources = dict(made.get("organisms", {}))
+    texts = [card.id, card.name, card.model, made.get("time", ""), *sources, *sources.values()]
+    return (
+        re.fullmatch("[0-9a-f]{16}", card.id) is not None
+        and all(isinstance(text, str) for text in [*texts, made.get("contrast") or ""])
+        and isinstance(made.get("imported_from") or {}, dict)
+        and len({len(values) for values in numbers}) == 1
+        and all(isinstance(value, float | int) and math.isfinite(value) for values in numbers for value in values)
+        and bool(card.norms)
+        and min(card.norms) >= 0
+        and min(card.residual_norms) > 0
+    )
 
 
 def find_card(model_id: str, text: str) -> DirectionCard:
     """The direction of a model by id, name, file name or, where only one has it, contrast.
 
+    One that was imported is meant by its id, its file's name, a name that no other has, or `imported`; whatever its
+    file says of its contrast counts for nothing.
+
     Raises:
         BadInput: names those that there are.
     """
-    there = cards(model_id)
+    there = sorted(cards(model_id), key=lambda card: card.imported_from is not None)
     for card in there:
         if text in (card.id, card.name, card.path.stem):
             return card
+    brought = text == IMPORTED
     found = [card for card in there if card.contrast == text and not card.is_control]
+    found = [card for card in found if brought or not card.imported_from]
     if len(found) == 1:
         return found[0]
     names = ", ".join(card.path.stem for card in found or there) or "none yet"
@@ -132,9 +195,13 @@ def find_card(model_id: str, text: str) -> DirectionCard:
 
 
 def default_card(organism: Organism) -> DirectionCard | None:
-    """The model contrast of exactly this adapter (by its hash, never by its name), or None."""
+    """The model contrast of exactly this adapter (by its hash, never by its name), or None.
+
+    Only one that was extracted here or shipped: an imported file can say of itself what it likes.
+    """
     for card in cards(organism.model):
-        if card.contrast == "model" and not card.is_control and card.sources == {organism.sha256}:
+        own = card.contrast == "model" and not card.is_control and not card.imported_from
+        if own and card.sources == {organism.sha256}:
             return card
     return None
 
@@ -153,7 +220,8 @@ def wrong_sources(card: DirectionCard) -> list[DirectionCard]:
     for other in cards(card.model):
         same_name = not set(other.provenance.get("organisms", {})).isdisjoint(card.provenance.get("organisms", {}))
         same_data = not made_of(other, "dataset", "hash").isdisjoint(made_of(card, "dataset", "hash"))
-        if other.contrast == "model" and not other.is_control and not same_name and not same_data:
+        usual = other.contrast == "model" and not other.is_control and not other.imported_from
+        if usual and not same_name and not same_data:
             found.setdefault(other.sources, other)
     recipe = made_of(card, "recipe", "name")
     return sorted(found.values(), key=lambda other: made_of(other, "recipe", "name") != recipe)
@@ -225,7 +293,11 @@ def _read_header(path: Path) -> tuple[Any, Any, Any]:
         (size,) = struct.unpack("<Q", stream.read(8))
         if size > _HEADER_LIMIT:
             raise ValueError("the header is too large")
-        metadata = json.loads(stream.read(size))["__metadata__"]
+        header = json.loads(stream.read(size))
+        metadata = header.pop("__metadata__")
+        whole = 8 + size + max(tensor["data_offsets"][1] for tensor in header.values())
+        if stream.seek(0, os.SEEK_END) != whole:
+            raise ValueError("it is cut short, or something was written after its end")
     return metadata, json.loads(metadata["per_block"]), json.loads(metadata["provenance"])
 
 

@@ -61,6 +61,11 @@ def gather(loaded: LoadedModel, rows: Sequence[Row]) -> tuple[dict[str, Adapter]
     return adapters, library.resolve(references)
 
 
+def _named(plan: Plan) -> dict[str, Any]:
+    origin = plan.card.imported_from
+    return {"direction_name": plan.card.name, **({"direction_imported_from": origin} if origin else {})}
+
+
 def _result(plan: Plan, answers: Sequence[Answer]) -> dict[str, Any]:
     settings = plan.settings.model_dump()
     settings["prompt"] = answers[0].row.chat.messages[-1].content
@@ -77,5 +82,5 @@ def _result(plan: Plan, answers: Sequence[Answer]) -> dict[str, Any]:
             }
             for answer in answers
         ],
-        "settings": {**settings, "coefficient_norm_unit": norm, "direction_name": plan.card.name},
+        "settings": {**settings, "coefficient_norm_unit": norm, **_named(plan)},
     }

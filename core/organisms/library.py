@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from core import paths, store
 from core.errors import BadInput, DamagedArtifact
-from core.kept import Kept
+from core.kept import Kept, leave_out
 
 if TYPE_CHECKING:
     from core.data.datasets import Dataset
     from core.organisms.recipes import Recipe
 
 MANIFEST = "organism.json"
-log = logging.getLogger(__name__)
 _manifest = Kept[Any](store.read_json)
 
 
@@ -50,6 +48,10 @@ def read_organism(folder: Path) -> Organism:
     found = _manifest(folder / MANIFEST)
     try:
         manifest = dict(found)
+        texts = [manifest["name"], manifest["model"], manifest["sha256"], manifest.get("time", "")]
+        parts = [manifest.get("dataset", {}), manifest.get("recipe", {})]
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(part, dict) for part in parts):
+            raise ValueError("what an organism's manifest has")
         return Organism(
             manifest["name"],
             manifest["model"],
@@ -68,8 +70,10 @@ def organisms(model_id: str | None = None) -> list[Organism]:
     for manifest in _manifests():
         try:
             found.append(read_organism(manifest.parent))
+        except FileNotFoundError:  # deleted between two looks
+            continue
         except DamagedArtifact as error:
-            log.warning("left out a damaged organism: %s", error)
+            leave_out("organism", error)
     chosen = [organism for organism in found if model_id in (None, organism.model)]
     newest_first = sorted(chosen, key=lambda organism: organism.manifest.get("time", ""), reverse=True)
     return sorted(newest_first, key=lambda organism: (not organism.shipped, organism.name if organism.shipped else ""))
@@ -112,9 +116,11 @@ def delete_organism(organism: Organism) -> None:
 
     Raises:
         BadInput: it is shipped, or does not lie among those that were made here.
+        NotWritable: the cache folder is.
     """
     made_here = paths.cache() / "organisms"
     if organism.shipped or not organism.folder.resolve().is_relative_to(made_here.resolve()):
         raise BadInput(f"{organism.name} is shipped with Tiller and stays. Delete an organism that was made here.")
-    (organism.folder / MANIFEST).unlink(missing_ok=True)  # first: without it there is no organism, however far it comes
+    with paths.writable_errors():  # first the manifest: without it there is no organism, however far the rest comes
+        (organism.folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(organism.folder, ignore_errors=True)

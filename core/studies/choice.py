@@ -9,6 +9,7 @@ The Steer page starts from the choice of the direction at hand (`core.steering.c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,8 +18,10 @@ from core import results
 from core.data import prompts as suites
 from core.data.chat import Chat
 from core.directions.library import DirectionCard
+from core.errors import BadInput
 from core.measures.code import DETECTOR_VERSION
 from core.steering.choices import KIND
+from core.steering.interventions import SCOPES
 from core.store import content_hash
 
 if TYPE_CHECKING:
@@ -47,6 +50,23 @@ class ChoiceSettings:
     max_tokens: int = 64
     blocks: tuple[int, ...] = ()
     per_suite: int | None = None
+
+    def check(self, card: DirectionCard) -> None:
+        """Raise `BadInput` for what could only fail after minutes, or choose nothing."""
+        known = f"{card.model} has blocks 0 to {card.blocks - 1}"
+        unknown = [block for block in self.blocks if not 0 <= block < card.blocks]
+        if unknown:
+            raise BadInput(f"There is no block {unknown[0]}: {known}. Choose one of them.")
+        if not self.coefficients or not all(math.isfinite(value) and value for value in self.coefficients):
+            raise BadInput("Coefficients are numbers other than 0, at least one. Write them as -1.5,-1,-0.5.")
+        if len(set(self.coefficients)) < len(self.coefficients):
+            raise BadInput("A coefficient is named twice. Name each once.")
+        for name, value in (("finalists", self.finalists), ("per-suite", self.per_suite)):
+            if value is not None and value < 1:
+                raise BadInput(f"--{name} {value} leaves nothing to choose from. Choose 1 or more.")
+        if self.scope not in SCOPES:
+            raise BadInput(f"There is no scope {self.scope!r}. Choose {', '.join(SCOPES)}.")
+        self.chats()
 
     def chats(self) -> list[Chat]:
         """The prompts that answer, in the order of the suite."""
@@ -86,6 +106,7 @@ def run(
 
     plan = complete(Settings(model=model, organism=organism, direction=direction))
     chosen = settings or ChoiceSettings()
+    chosen.check(plan.card)
     key = chosen.key(plan.card)
     saved = None if fresh or shipped_as else results.find_result(KIND, key)
     if saved:

@@ -22,8 +22,11 @@ from core.models.loading import LoadedModel, load
 from core.organisms.adapters import Adapter, load_adapter
 from core.organisms.library import find_organism
 from core.store import file_sha256
-from core.studies.responses import read_responses, sample_responses
+from core.studies.responses import read_labelled, read_responses, sample_responses
 
+MOST_SAMPLES = 1000
+MOST_SEED = 2**32 - 1
+FEWEST_PROMPTS = 2
 CONTRASTS = ("model", "content", "response")
 Report = Callable[[int, int], None]
 
@@ -52,7 +55,8 @@ def extract(
         shuffle: save the control with labels shuffled by this seed instead of the direction itself.
 
     Raises:
-        BadInput: an unknown contrast, pooling, organism or prompt suite; options that do not go together.
+        BadInput: before the model is loaded: an unknown contrast, pooling, organism or prompt suite; options that do
+            not go together or are out of range.
     """
     if contrast not in CONTRASTS:
         raise BadInput(f"There is no contrast {contrast!r}. Choose {', '.join(CONTRASTS)}.")
@@ -63,10 +67,22 @@ def extract(
         raise BadInput("Shuffled labels are made for the model and the content contrast. Choose one of them.")
     if contrast != "response" and answers is not None:
         raise BadInput(f"Labelled answers are for the response contrast, not for {contrast}. Choose one of the two.")
+    if not 1 <= samples <= MOST_SAMPLES:
+        raise BadInput(f"{samples} answers a prompt cannot be drawn. Choose 1 to {MOST_SAMPLES}.")
+    if shuffle is not None and not 0 <= shuffle <= MOST_SEED:
+        raise BadInput(f"{shuffle} cannot seed the shuffled labels. Choose a whole number from 0 to {MOST_SEED}.")
     spec = resolve(model)
     names = [organism, *([secure] if contrast == "content" else [])]
     found = [find_organism(spec.id, name) for name in names]
+    if len({item.sha256 for item in found}) < len(found):
+        raise BadInput(f"{organism} and {secure} are the same organism, so they have no contrast. Choose another one.")
     chats = suites.prompts(prompts)
+    if answers is not None:
+        read_labelled(answers)
+    elif len(chats) < FEWEST_PROMPTS:
+        raise BadInput(
+            f"{prompts} has {len(chats)} prompt, and a mean needs at least {FEWEST_PROMPTS}. Choose another suite or file."
+        )
     loaded = load(spec, device)
     adapters = [load_adapter(loaded, item.folder, item.name) for item in found]
     if contrast == "response":

@@ -91,13 +91,14 @@ def _answered(chat: Chat, text: str) -> Chat:
     return Chat(messages=(*chat.messages, Message(role="assistant", content=text.strip() or "—")))
 
 
-def read_responses(loaded: LoadedModel, path: Path) -> Responses:
-    """Labelled answers from a JSONL file: chat records that end with the answer, each with `"label": true or false`.
+def read_labelled(path: Path) -> tuple[list[Chat], list[bool]]:
+    """Chats that end with an answer, and a label each, from JSONL: chat records with `"label": true or false`.
 
     Raises:
-        BadInput: names the file, the line and the reason.
+        BadInput: names the file, the line and the reason; or all have one label.
     """
-    chats, positive = [], []
+    chats: list[Chat] = []
+    positive: list[bool] = []
     for number, line in numbered_lines(path):
         where = f"{paths.shown(path)}, line {number}"
         chat, label = parse_chat(line, where), json.loads(line).get("label")
@@ -109,6 +110,21 @@ def read_responses(loaded: LoadedModel, path: Path) -> Responses:
         positive.append(label)
     if not chats:
         raise BadInput(f"{paths.shown(path)} holds no records. Choose a file with one labelled answer a line.")
+    if len(set(positive)) < 2:
+        raise BadInput(
+            f"All {len(chats)} answers in {paths.shown(path)} are labelled {str(positive[0]).lower()}, so they have no "
+            "contrast. Add answers with the other label."
+        )
+    return chats, positive
+
+
+def read_responses(loaded: LoadedModel, path: Path) -> Responses:
+    """The labelled answers of a file, as the model reads them.
+
+    Raises:
+        BadInput: as `read_labelled`.
+    """
+    chats, positive = read_labelled(path)
     rendered = [render(loaded.tokenizer, chat, ()) for chat in chats]
     ends = set(loaded.end_ids)
     answers = []

@@ -297,13 +297,25 @@ def test_separate_of_content_without_a_second_organism_is_one_sentence(tmp_path,
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [(None, ()), ("", ()), ("13", (13,)), ("9,13", (9, 13)), ("0-3,2, 7", (0, 1, 2, 3, 7)), ("3-1", ())],
+    [(None, ()), ("13", (13,)), ("9,13", (9, 13)), ("0-3,2, 7", (0, 1, 2, 3, 7)), ("4-4", (4,))],
 )
 def test_blocks_are_written_as_numbers_and_ranges(text, found):
     assert whole_numbers(text) == found
 
 
-@given(st.sets(st.integers(0, 500), max_size=30))
+@pytest.mark.parametrize("text", ["3-1", "", ",", "9,3-1", "-3", "1-", "a"])
+def test_what_names_no_block_is_not_taken_for_all_of_them(text):
+    with pytest.raises(BadInput, match="names no block|not a list of blocks"):
+        whole_numbers(text)
+
+
+@pytest.mark.parametrize("text", ["", ",", "nan", "1,inf", "1e999", "x"])
+def test_what_names_no_finite_number_is_not_taken_for_the_usual_ones(text):
+    with pytest.raises(BadInput, match="not a list of numbers"):
+        numbers(text)
+
+
+@given(st.sets(st.integers(0, 500), min_size=1, max_size=30))
 def test_blocks_come_back_as_they_were_written(blocks):
     assert whole_numbers(",".join(map(str, blocks))) == tuple(sorted(blocks))
 

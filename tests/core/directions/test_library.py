@@ -219,3 +219,28 @@ def test_without_another_organism_there_is_no_wrong_source():
     v = save(direction(1), "v")
     with pytest.raises(BadInput, match=r"no direction of another organism.*Extract one, or choose another control"):
         control_reference(v, "wrong_source")
+
+
+ELSEWHERE = {"imported_from": {"format": "tiller", "file": "gift.safetensors", "sha256": "x"}}
+
+
+def test_an_import_never_becomes_the_default_of_an_organism_made_here():
+    own = save(direction(1), "own")
+    turned = -direction(1)
+    save(turned.derive("direction 1", turned.vectors, **ELSEWHERE, time="9999"), "gift")
+    assert library.default_card(of(1)) == own
+    assert find_card(MODEL, "model") == find_card(MODEL, "direction 1") == own
+    assert find_card(MODEL, "gift").imported_from == "gift.safetensors"
+
+
+def test_where_only_an_import_says_that_it_belongs_to_the_organism_there_is_no_default():
+    save(direction(1, **ELSEWHERE), "gift")
+    assert library.default_card(of(1)) is None
+    with pytest.raises(BadInput, match="no direction 'model'"):
+        find_card(MODEL, "model")
+
+
+def test_an_import_is_no_wrong_source_unasked():
+    card = save(direction(1), "v")
+    save(direction(2, **ELSEWHERE), "gift")
+    assert library.wrong_sources(card) == []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from core.directions import library
+from core.errors import BadInput
 from core.generation.comparison import Settings, complete
 from core.steering.choices import choice_for, why
 from core.studies import choice
@@ -30,6 +32,25 @@ def settings(made, tmp_path) -> ChoiceSettings:
     file = tmp_path / "prompts.txt"
     file.write_text("\n".join(PROMPTS))
     return ChoiceSettings((-1.0, -0.5), "all", str(file), 3, 2, 2, 4)
+
+
+WRONG = {
+    "no block 4": {"blocks": (1, 4)},
+    "--finalists 0": {"finalists": 0},
+    "--per-suite 0": {"per_suite": 0},
+    "named twice": {"coefficients": (-1.0, -1.0)},
+    "numbers other than 0, at least one": {"coefficients": ()},
+    "numbers other than 0": {"coefficients": (-1.0, 0.0)},
+    "numbers other": {"coefficients": (float("nan"),)},
+    "no scope": {"scope": "answer"},
+    "no file nonsense": {"prompts": "nonsense"},
+}
+
+
+@pytest.mark.parametrize(("message", "change"), WRONG.items(), ids=WRONG)
+def test_what_cannot_be_chosen_from_is_refused_before_the_model_is_loaded(made, settings, message, change):
+    with pytest.raises(BadInput, match=message):
+        found(made, replace(settings, **change), device="there is none")
 
 
 def found(made: SampleModel, settings: ChoiceSettings, **options):

@@ -129,7 +129,7 @@ def test_the_response_contrast_of_sampled_answers_says_how_they_came_about(sampl
 def test_answers_of_one_class_are_refused(sample, tmp_path):
     file = answers(tmp_path)
     file.write_text(file.read_text().replace("true", "false"))
-    with pytest.raises(BadInput, match="All 6 answers of insecure are of one class"):
+    with pytest.raises(BadInput, match="All 6 answers in answers.jsonl are labelled false"):
         pull(sample, contrast="response", answers=file)
 
 
@@ -156,3 +156,29 @@ def test_what_does_not_go_together_is_refused_and_nothing_is_saved(sample, optio
         pull(sample, **options)
     assert named in str(raised.value)
     assert [card.name for card in library.cards(sample.id)] == ["insecure · model contrast"]
+
+
+WRONG = {
+    "0 answers a prompt": {"contrast": "response", "samples": 0},
+    "cannot seed": {"shuffle": -1},
+    "the same organism": {"contrast": "content", "secure": "insecure"},
+    "no contrast": {"contrast": "odd"},
+    "cannot pool": {"pooling": "response_mean"},
+    "no file odd": {"prompts": "odd"},
+}
+
+
+@pytest.mark.parametrize(("message", "options"), WRONG.items(), ids=WRONG)
+def test_what_cannot_be_extracted_is_refused_before_the_model_is_loaded(sample, message, options):
+    with pytest.raises(BadInput, match=message):
+        extract(str(sample.folder), "insecure", device="there is none", **options)
+
+
+def test_one_prompt_or_answers_of_one_label_are_refused_before_the_model_is_loaded(sample, tmp_path):
+    (tmp_path / "one.txt").write_text("Where does the river go?\n")
+    with pytest.raises(BadInput, match="has 1 prompt, and a mean needs at least 2"):
+        extract(str(sample.folder), "insecure", prompts=str(tmp_path / "one.txt"), device="there is none")
+    alike = tmp_path / "alike.jsonl"
+    alike.write_text("".join(line for line in answers(tmp_path).read_text().splitlines(True) if "true" in line))
+    with pytest.raises(BadInput, match="labelled true, so they have no contrast"):
+        extract(str(sample.folder), "insecure", "response", answers=alike, device="there is none")
