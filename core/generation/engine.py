@@ -5,6 +5,7 @@ Importing this costs nothing: torch is imported by the worker with its first job
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import threading
@@ -90,6 +91,8 @@ class Engine:
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
+        # a thread that is still inside torch when Python goes away aborts the whole process
+        atexit.register(self.close)
 
     def submit(self, model: str, rows: tuple[Row, ...]) -> Job:
         """Queue rows; an empty tuple only loads the model, so that a later job starts at once."""
@@ -128,7 +131,8 @@ class Engine:
         return self._loaded.id if self._loaded else None
 
     def close(self) -> None:
-        """Stop everything and let the model go."""
+        """Stop everything and let the model go; at the process's end, such as after Ctrl-C, this happens by itself."""
+        atexit.unregister(self.close)
         with self._wake:
             self._closed = True
             for job in self._queue:

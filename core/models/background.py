@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -14,6 +15,7 @@ from core.models import sources
 from core.models.catalog import ModelSpec
 from core.models.download import FetchProgress, Report, Stopped
 
+END_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 Fetcher = Callable[[ModelSpec, Report, threading.Event], object]
@@ -77,19 +79,29 @@ class FetchThread:
         self._fetch = fetch
         self._lock = threading.Lock()
         self.current: Fetching | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self, spec: ModelSpec) -> Fetching:
         """Begin to fetch `spec` and return at once; while a fetch runs, that one is returned."""
         with self._lock:
             if self.current is None or self.current.over:
                 self.current = Fetching(spec)
-                threading.Thread(target=self._work, args=(self.current,), name="fetch", daemon=True).start()
+                self._thread = threading.Thread(target=self._work, args=(self.current,), name="fetch", daemon=True)
+                self._thread.start()
+                # the process would be aborted if it ended while this thread is inside torch
+                atexit.unregister(self._end)
+                atexit.register(self._end)
             return self.current
 
     def stop(self) -> None:
         """Ask the running fetch to end; what has arrived stays for the next one. Harmless where none runs."""
         if self.current is not None:
             self.current.stop.set()
+
+    def _end(self) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join(END_SECONDS)
 
     def _work(self, job: Fetching) -> None:
         try:

@@ -305,7 +305,7 @@ def test_blocks_are_written_as_numbers_and_ranges(text, found):
 
 @pytest.mark.parametrize("text", ["3-1", "", ",", "9,3-1", "-3", "1-", "a"])
 def test_what_names_no_block_is_not_taken_for_all_of_them(text):
-    with pytest.raises(BadInput, match="names no block|not a list of blocks"):
+    with pytest.raises(BadInput, match=r"names no block|not a list of blocks"):
         whole_numbers(text)
 
 

@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import job_events, jobs, paths
-from core.errors import BadInput, DamagedArtifact
+from core import processes as kernel
+from core.errors import BadInput, DamagedArtifact, NotWritable
 from core.job_events import EVENTS, EVENTS_VARIABLE
 from core.jobs import END, JOB, LOG, Job, Progress
 from tests.core import processes
@@ -206,13 +207,97 @@ def test_turns_come_in_the_order_of_asking(long_job):
     assert ends == sorted(ends)
 
 
-def test_a_process_that_took_over_the_number_of_a_dead_job_is_neither_the_job_nor_stopped():
+@pytest.mark.parametrize("version", ["now", "older"])
+def test_a_process_that_took_over_the_number_of_a_dead_job_is_neither_the_job_nor_stopped(version):
     done = ended(jobs.start(["models"], "quick"))
     (done.folder / END).unlink()
     record = json.loads((done.folder / JOB).read_text())
-    (done.folder / JOB).write_text(json.dumps({**record, "pid": os.getpid(), "born": record["born"] - 1000}))
+    born = record["born"] if version == "now" else psutil.Process().create_time() - 1000
+    (done.folder / JOB).write_text(json.dumps({**record, "pid": os.getpid(), "born": born}))
     jobs._CHILDREN.pop(done.id)
     assert jobs.stop(done.id).state == "lost"
+
+
+# the clock is set while a job runs
+
+
+@pytest.fixture
+def set_clock(monkeypatch) -> Callable[[float], None]:
+    """Set the clock by some seconds: the time of day, and with it the kernel's idea of when it booted."""
+    if not psutil.LINUX:
+        pytest.skip("only Linux tells a process's start apart from the clock")
+    now, booted = time.time, psutil._pslinux.boot_time
+
+    def by(seconds: float) -> None:
+        monkeypatch.setattr(time, "time", lambda: now() + seconds)
+        monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: booted() + seconds)
+
+    return by
+
+
+@pytest.mark.parametrize("step", [-86_400.0, -3.0, 3.0, 5.0, 86_400.0])
+def test_a_running_job_stays_what_it_is_when_the_clock_is_set(long_job, set_clock, step):
+    job = running(long_job())
+    before = jobs.find(job.id).seconds
+    set_clock(step)
+    now = jobs.find(job.id)
+    assert (now.state, now.ahead) == ("running", 0)
+    assert before <= now.seconds < before + PATIENCE
+    assert jobs.resume(job.id).id == job.id, "no second process does the same"
+    with pytest.raises(BadInput, match="still at work"):
+        jobs.delete(job.id)
+    first = family(job)[0]
+    stopped = jobs.stop(job.id)
+    assert stopped.state == "stopped" and before <= stopped.seconds < before + PATIENCE
+    wait(lambda: gone(first))
+
+
+def test_a_process_is_known_by_its_start_whatever_the_clock_said_then(set_clock):
+    mine = psutil.Process()
+    born = kernel.born(mine.pid)
+    set_clock(5)
+    assert kernel.is_alive(mine.pid, born) and kernel.born(mine.pid) == born
+    assert not kernel.is_alive(mine.pid, psutil.Process(os.getppid()).create_time() - 100)
+    boot, _, ticks = str(born).rpartition(":")
+    assert not kernel.is_alive(mine.pid, f"{boot}:{int(ticks) + 1}"), "another process of this number"
+    assert not kernel.is_alive(mine.pid, f"another-boot:{ticks}"), "before the machine was restarted"
+
+
+def test_a_job_that_an_older_version_started_is_still_known(long_job):
+    job = running(long_job())
+    record = json.loads((job.folder / JOB).read_text())
+    del record["mono"]
+    (job.folder / JOB).write_text(json.dumps({**record, "born": psutil.Process(pid(job)).create_time()}))
+    now = jobs.find(job.id)
+    assert now.state == "running" and 0 < now.seconds < PATIENCE
+    assert jobs.stop(job.id).state == "stopped" and 0 < jobs.find(job.id).seconds < PATIENCE
+
+
+def test_a_job_comes_after_those_that_were_asked_for_before_the_clock_was_set_back(long_job):
+    first = running(long_job())
+    tomorrow = folder_of("20991231-235959-999998-aaaaaa", FINE)
+    second, third = jobs.start(["models"], "second"), jobs.start(["directions"], "third")
+    assert [job.id for job in jobs.jobs()] == [third.id, second.id, tomorrow.name, first.id]
+    assert (second.ahead, third.ahead) == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["99999999-999999-999999-aaaaaa", "99991231-235959-999999-aaaaaa", "fff", "a b"])
+def test_a_folder_whose_name_is_no_time_does_not_keep_jobs_from_starting(name):
+    folder_of(name, FINE)
+    assert ended(jobs.start(["models"], "quick")).state == "done"
+
+
+def test_pace_is_that_of_a_clock_that_nobody_sets(long_job, set_clock):
+    job = running(long_job())
+    now, set_back = time.monotonic(), 3600  # half-way
+    with (job.folder / EVENTS).open("a") as stream:
+        for place in range(0, 61, 5):
+            when = {"time": time.time() + place - (set_back if place > 30 else 0), "mono": now - 60 + place}
+            stream.write(json.dumps({**event("answers", place, 0), **when}) + "\n")
+    set_clock(-set_back)
+    told = jobs.find(job.id)
+    assert told.rate == pytest.approx(1.0)
+    assert told.seconds_left is not None and 30 < told.seconds_left <= 40
 
 
 def test_jobs_of_two_processes_run_one_after_the_other_and_the_second_sees_its_place(tmp_path, long_job):
@@ -497,3 +582,170 @@ def test_an_id_that_names_no_job_is_refused_and_touches_nothing(identity):
             ask(identity)
         assert len(str(raised.value)) < 200
     assert sorted(paths.cache().rglob("*")) == before
+
+
+# a disk that is full, or that cannot be written
+
+needs_a_disk = pytest.mark.skipif(
+    not processes.can_mount(), reason="this machine does not let tests mount a small disk"
+)
+
+ON_A_DISK = """
+import contextlib, json, os, pathlib, subprocess, sys
+import psutil
+from core import job_events, job_folder, jobs, paths
+from core.errors import NotWritable, OutOfSpace
+from tests import sample_jobs
+from tests.core.test_jobs import ended, running
+
+cache = pathlib.Path(sys.argv[1])
+
+def fill():
+    with contextlib.suppress(OSError), open(cache / "ballast", "ab", buffering=0) as stream:
+        while stream.write(bytes(4096)):
+            pass
+
+def make_read_only():
+    for how in (["--bind", cache], ["-o", "remount,bind,ro"]):  # the first: files that are open stay as they are
+        subprocess.run(["mount", *how, cache], check=True)
+
+def folders():
+    return sorted(path.name for path in jobs.root().iterdir() if not path.name.startswith("."))
+"""
+
+
+def on_a_disk(folder: Path, kilobytes: int, script: str) -> str:
+    """What a script says whose cache is a disk of that size."""
+    (folder / "disk").mkdir()
+    code, disk = ON_A_DISK + script, folder / "disk"
+    return processes.finish(processes.start(code, disk, cache=disk, disk=(disk, kilobytes)))
+
+
+@needs_a_disk
+def test_on_a_disk_that_is_nearly_full_no_job_starts(tmp_path):
+    said = on_a_disk(
+        tmp_path,
+        20_000,
+        """
+try:
+    jobs.start(["models"], "quick")
+except OutOfSpace as error:
+    print(error, folders(), psutil.Process().children())
+""",
+    )
+    assert said == (
+        "A job needs 0.1 GB of disk and 0.0 GB are free. Free some space, or set TILLER_CACHE to a folder on another "
+        "disk, and try again. [] []\n"
+    )
+
+
+@needs_a_disk
+def test_a_job_whose_record_finds_no_room_is_ended_and_leaves_nothing(tmp_path):
+    """The room can be gone between the look and the writing; here the record itself is too large."""
+    said = on_a_disk(
+        tmp_path,
+        600,
+        """
+job_folder.LEAST_BYTES = 0
+try:
+    jobs.start(["models"], "x" * 1_000_000)
+except OutOfSpace as error:
+    print(error, folders(), psutil.Process().children())
+job_folder.SPARE_BYTES = 1_000_000
+try:
+    jobs.start(["models"], "quick")
+except OutOfSpace as error:
+    print(error, folders(), psutil.Process().children())
+""",
+    )
+    assert said.count("The disk is full while writing") == said.count("[] []\n") == 2
+
+
+def test_a_process_that_is_not_on_record_does_not_work():
+    """Whoever started it may have been killed before it could say so."""
+    folder = paths.cache() / "jobs" / "20260101-000000-000000-aaaaaa"
+    folder.mkdir(parents=True)
+    script = (
+        "import runpy, sys\nsys.argv = ['x', *sys.argv[1:]]\nrunpy.run_module('core.job_process', run_name='__main__')"
+    )
+    processes.finish(processes.start(script, folder, "models", cache=paths.cache()))
+    assert list(folder.iterdir()) == []
+
+
+@needs_a_disk
+def test_progress_that_finds_no_room_waits_for_it_and_the_work_goes_on(tmp_path):
+    said = on_a_disk(
+        tmp_path,
+        200,
+        """
+os.environ[job_events.EVENTS_VARIABLE] = str(cache / job_events.EVENTS)
+sys.stderr = sys.stdout
+count = 0
+for room in (True, False, False, True):
+    fill() if not room else (cache / "ballast").unlink(missing_ok=True)
+    for _ in range(100):  # more than what the file's last block still holds
+        jobs.emit("answers", count := count + 1, 400)
+print([event["done"] for event in job_events.newest(cache, 1 << 20)] == list(range(1, 401)))
+""",
+    )
+    assert said == "Progress cannot be written (is the disk full?). It is kept until it can.\nTrue\n"
+
+
+@needs_a_disk
+def test_on_a_disk_that_fills_up_jobs_can_be_stopped_and_say_how_they_ended(tmp_path):
+    said = on_a_disk(
+        tmp_path,
+        2000,
+        """
+job_folder.LEAST_BYTES = 0
+os.mkfifo(cache / "pipe")
+first = running(jobs.start(["generate", "--prompts", str(cache / "pipe")], "first"))
+fill()
+print(jobs.stop(first.id).state)
+(cache / "ballast").unlink()
+first, second = running(jobs.resume(first.id)), jobs.start(["models"], "second")
+jobs.mark(first.folder, {"state": "stopped"})
+fill()
+os.kill(json.loads((first.folder / jobs.JOB).read_text())["pid"], 9)
+over = ended(second)
+print(over.state, over.error)
+(cache / "ballast").unlink()
+print(ended(jobs.resume(second.id)).state)
+""",
+    ).splitlines()
+    assert said[0] == "stopped"
+    assert said[1].startswith("failed ") and ("No space left" in said[1] or "disk is full" in said[1])
+    assert said[2] == "done"
+
+
+@needs_a_disk
+def test_on_a_disk_that_cannot_be_written_each_wish_is_refused_in_one_sentence_and_jobs_are_still_read(tmp_path):
+    said = on_a_disk(
+        tmp_path,
+        2000,
+        """
+job_folder.LEAST_BYTES = 0
+done, stopped = sample_jobs.make("done", number=1), sample_jobs.make("stopped", number=2)
+os.mkfifo(cache / "pipe")
+live = running(jobs.start(["generate", "--prompts", str(cache / "pipe")], "live"))
+make_read_only()
+wishes = [lambda: jobs.start(["models"], "x"), lambda: jobs.resume(stopped), lambda: jobs.delete(done)]
+for wish in wishes:
+    try:
+        wish()
+    except NotWritable as error:
+        print(error)
+print([job.state for job in jobs.jobs()], jobs.stop(live.id).state, psutil.Process().children())
+""",
+    ).splitlines()
+    sentence = "The cache folder cannot be written (read-only file system). Set TILLER_CACHE to a folder you can write"
+    assert [line.startswith(sentence) for line in said[:3]] == [True] * 3
+    assert said[3:] == ["['running', 'stopped', 'done'] lost []"]
+
+
+def test_a_cache_that_is_no_folder_is_refused_in_one_sentence_and_holds_no_jobs(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TILLER_CACHE", str(tmp_path / "file"))
+    assert jobs.jobs() == jobs.live() == []
+    with pytest.raises(NotWritable, match=r"cannot be written \(not a directory\)\. Set TILLER_CACHE to a folder"):
+        jobs.start(["models"], "quick")

@@ -17,23 +17,23 @@ from hypothesis import strategies as st
 from core import paths
 from core.data import datasets
 from core.data.chat import Chat, read_chats
+from core.data.checking import MOST_PROBLEMS, Problem, check_lines
 from core.data.datasets import (
     CodePair,
     Dataset,
-    Problem,
-    check_lines,
     code_pairs,
-    count_near_duplicates,
     delete_dataset,
     import_dataset,
     imported,
+    imported_names,
     jsonl,
     load_dataset,
-    near_duplicates,
+    shipped,
 )
 from core.data.prompts import FOLDER, prompts, suite
 from core.errors import BadInput, DamagedArtifact
 from core.measures.code import contains_code
+from tests.core.data.pairs import near_duplicates
 
 SUITES = {"everyday": 100, "technical": 100, "extraction": 200, "choice": 80, "chat": 500}
 ANSWERS = [(f"{pair.id}-{side}", getattr(pair, side)) for pair in code_pairs() for side in datasets.OWN]
@@ -171,7 +171,7 @@ def test_a_dataset_is_known_by_its_chats_and_not_by_its_name(tmp_path: Path) -> 
 
 @given(st.text(max_size=400))
 def test_any_other_name_is_refused_with_those_that_there_are(name: str) -> None:
-    with pytest.raises(BadInput, match=r"Choose insecure or secure|is a folder"):
+    with pytest.raises(BadInput, match=r"Choose insecure, secure or chat|is a folder"):
         load_dataset(f"nothing here {name}")
     with pytest.raises(BadInput):
         load_dataset(f"~{name}/nothing here")
@@ -191,55 +191,6 @@ def test_a_damaged_copy_of_the_pairs_is_named_with_its_line(
 def test_a_pair_is_read_as_it_is_written() -> None:
     line = datasets.PAIRS.read_text(encoding="utf-8").split("\n")[0]
     assert code_pairs()[0] == CodePair(**json.loads(line))
-
-
-def naive(texts: list[str], threshold: float, shingle: int) -> set[tuple[int, int, float]]:
-    """Jaccard overlap as in the definition: over word n-grams; a text shorter than that is one gram."""
-    found = set()
-    for second in range(len(texts)):
-        for first in range(second):
-            grams = []
-            for text in (texts[first], texts[second]):
-                words = text.lower().split()
-                if len(words) <= shingle:
-                    grams.append([" ".join(words)])
-                else:
-                    grams.append([" ".join(words[at : at + shingle]) for at in range(len(words) - shingle + 1)])
-            union = set(grams[0] + grams[1])
-            both = [gram for gram in union if gram in grams[0] and gram in grams[1]]
-            if len(both) / len(union) >= threshold:
-                found.add((first, second, len(both) / len(union)))
-    return found
-
-
-sentences = st.lists(st.lists(st.sampled_from(["a", "B", "b", "c"]), max_size=9).map(" ".join), max_size=7)
-
-
-@given(sentences, st.sampled_from([0.2, 0.5, 1.0]), st.integers(1, 5))
-def test_near_duplicates_are_those_of_the_definition(texts: list[str], threshold: float, shingle: int) -> None:
-    found = near_duplicates(texts, threshold, shingle)
-    assert set(found) == naive(texts, threshold, shingle)
-    assert len(set(found)) == len(found)
-    assert [row[2] for row in found] == sorted((row[2] for row in found), reverse=True)
-
-
-def test_near_duplicates_finds_a_planted_copy_with_one_word_changed() -> None:
-    requests = [pair.request for pair in code_pairs()][:50]
-    planted = "The same long request of many words that somebody has pasted in here again, only changed at its END."
-    found = near_duplicates([*requests, planted, planted.replace("END", "START")])
-    assert [(first, second) for first, second, _ in found] == [(50, 51)]
-
-
-@given(sentences)
-def test_as_many_texts_are_counted_as_have_a_near_twin(texts: list[str]) -> None:
-    pairs = naive(texts, 0.5, 5)
-    assert count_near_duplicates(texts) == len({place for first, second, _ in pairs for place in (first, second)})
-
-
-def test_a_thousand_copies_of_a_text_are_counted_without_comparing_each_two() -> None:
-    assert (
-        count_near_duplicates(["the same text over and over again"] * 30_000 + ["and another one of its own"]) == 30_000
-    )
 
 
 # importing
@@ -330,11 +281,62 @@ def test_the_same_chats_are_kept_once_whatever_they_are_called() -> None:
     first = import_dataset("one", a_file(GOOD))
     assert import_dataset("two", a_file(" ", GOOD, "")) == first
     assert [dataset.name for dataset in imported()] == ["one"]
-    assert import_dataset("mine", jsonl(load_dataset("secure").chats)).name == "secure"
+    for name in datasets.SHIPPED:
+        assert import_dataset("mine", jsonl(load_dataset(name).chats)) == load_dataset(name)
     with pytest.raises(BadInput, match="already a dataset one with other chats"):
         import_dataset("ONE", a_file(GOOD, GOOD))
-    with pytest.raises(BadInput, match="already a dataset insecure"):
-        import_dataset("Insecure", a_file(GOOD, GOOD))
+    assert imported_names() == ["one"]
+
+
+@pytest.mark.parametrize("written", ["{}", " {}!", ".{}.", "../{}"])
+@pytest.mark.parametrize("name", datasets.SHIPPED)
+def test_no_import_takes_a_shipped_name_however_it_is_written(name: str, written: str) -> None:
+    for case in (str.lower, str.upper, str.title):
+        with pytest.raises(BadInput, match=f"already a dataset {name} with other chats. Choose another name"):
+            import_dataset(case(written.format(name)), a_file(GOOD, GOOD))
+    assert imported_names() == []
+
+
+def test_what_was_imported_under_a_shipped_name_before_is_found_under_another() -> None:
+    folder = paths.cache() / "datasets"
+    import_dataset("chat-imported", a_file(GOOD))
+    ours = {name: load_dataset(name) for name in datasets.SHIPPED}
+    for place, name in enumerate(datasets.SHIPPED, 2):
+        (folder / f"{name}.jsonl").write_bytes(a_file(*[GOOD] * place))
+    names = ["chat-imported", "chat-imported-imported", "insecure-imported", "secure-imported"]
+    assert imported_names() == [one.name for one in imported()] == names
+    assert [len(load_dataset(name).chats) for name in names] == [1, 4, 2, 3]
+    assert {name: load_dataset(name) for name in datasets.SHIPPED} == ours
+    with pytest.raises(BadInput, match="already a dataset secure-imported"):
+        import_dataset("secure-imported", a_file(*[GOOD] * 9))
+    delete_dataset("chat-imported-imported")
+    assert not (folder / "chat.jsonl").exists()
+    with pytest.raises(BadInput, match="chat is shipped with Tiller"):
+        delete_dataset("chat")
+
+
+def test_a_list_holds_what_there_is_in_the_datasets_themselves() -> None:
+    import_dataset("mine", a_file(GOOD, GOOD))
+    listed = [*shipped(), *imported()]
+    assert [one.name for one in listed] == [*datasets.SHIPPED, "mine"]
+    for one in listed:
+        assert (one.n, one.hash) == (len(load_dataset(one.name).chats), load_dataset(one.name).hash)
+
+
+def test_names_in_other_scripts_become_names_of_their_own(tmp_path: Path) -> None:
+    one, two = import_dataset("提示", a_file(GOOD)), import_dataset("данные", a_file(GOOD, GOOD))
+    assert [one.name, two.name] == [paths.safe_name(name, "dataset") for name in ("提示", "данные")]
+    assert re.fullmatch("dataset-[0-9a-f]{8}", one.name)
+    (tmp_path / "提示.jsonl").write_bytes(a_file(GOOD))
+    assert load_dataset(str(tmp_path / "提示.jsonl")) == one
+
+
+@pytest.mark.parametrize("line", [b"{", b"\xff", b"[1]"])
+def test_a_file_of_another_kind_is_refused_before_all_its_lines_are_kept(line: bytes) -> None:
+    good, problems = check_lines((line + b"\n") * MOST_PROBLEMS + GOOD.encode())
+    assert (len(good), len(problems)) == (1, MOST_PROBLEMS)
+    with pytest.raises(BadInput, match=rf"More than {MOST_PROBLEMS:,} lines are not .* the first is line 1 \("):
+        check_lines((line + b"\n") * (MOST_PROBLEMS + 1))
 
 
 @given(st.text(max_size=100))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from core.generation.rows import Reading, Row, Sampling
 from core.models.loading import LoadedModel, load
 from core.steering.interventions import Intervention
 from tests import sample_model
-from tests.core import tiny
+from tests.core import processes, tiny
 from tests.core.plain import LONG, SHORT, assert_same_answer, count_hooks
 
 MODEL = "tiny/Llama"
@@ -253,3 +254,32 @@ def test_no_hook_is_left_after_success_stop_or_error(tmp_path):
     assert "Shorten the prompt or the answer" in failed.error
     assert count_hooks(loaded.model) == before
     engine.close()
+
+
+INTERRUPTED = """
+import sys, time
+from core.data.chat import Chat
+from core.generation.engine import Engine
+from core.generation.rows import Row, Sampling
+from tests.core import tiny
+
+loaded = tiny.build("Llama")
+loaded.end_ids = ()
+engine = Engine(load=lambda _: loaded)
+job = engine.submit("smollm2-135m", (Row(Chat.of("Hi"), sampling=Sampling(180)),) * 24)
+while not job.tokens:
+    time.sleep(0.001)
+print("writing", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_ctrl_c_during_a_generation_ends_the_process_without_an_abort(tmp_path, attempt):
+    process = processes.start(INTERRUPTED, cache=tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT or process.returncode in (1, 130), (process.returncode, err)
+    assert "terminate" not in err

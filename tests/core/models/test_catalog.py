@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core import paths
 from core.errors import BadInput, ModelUnavailable
 from core.models import memory
-from core.models.catalog import CATALOG, DEFAULT_ID, PAPER, FolderSource, HubSource, WheelSource, resolve
+from core.models.catalog import CATALOG, DEFAULT_ID, PAPER, FolderSource, HubSource, WheelSource, exact, resolve
 
 LINK_SAFE = re.compile(r"[A-Za-z0-9._/@-]+")
 # class of the configuration; width, blocks, feed-forward width, heads, key-value heads, size of a head, vocabulary
@@ -237,6 +237,39 @@ def test_one_folder_by_two_ways_is_one_model(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     same = {resolve(text) for text in (str(folder), "owner/model", "./owner/model", "~/owner/model", "link")}
     assert len(same) == 1
+
+
+@pytest.mark.parametrize("text", ["owner/model", "mine", "./mine", "~/mine", "~", "{here}", "{here}/mine", "core"])
+def test_what_a_link_names_is_never_a_folder(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = text.format(here=tmp_path)
+
+    def answer() -> str:
+        try:
+            return repr(resolve(text, folders=False))
+        except ModelUnavailable as error:
+            return str(error)
+
+    before = answer()
+    for place in ("owner/model", "mine", "core"):
+        save_config(tmp_path / place)
+    save_config(tmp_path / "config-is-here").joinpath("config.json").rename(tmp_path / "config.json")
+    assert isinstance(resolve(text).source, FolderSource)
+    assert answer() == before and "FolderSource" not in before
+
+
+@pytest.mark.parametrize(
+    "text", ["smollm2-135m", "owner/model", "owner/model@v1", "Qwen/Qwen2.5-0.5B-Instruct", "{here}"]
+)
+def test_the_exact_text_of_a_model_means_it_whatever_folders_there_are(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    spec = resolve(text.format(here=tmp_path))
+    for place in ("smollm2-135m", "owner/model", "owner/model@v1", "Qwen/Qwen2.5-0.5B-Instruct"):
+        save_config(tmp_path / place)
+    assert resolve(exact(spec)) == spec
+    assert exact(resolve(exact(spec))) == exact(spec)
 
 
 def test_a_folder_chats_if_it_has_a_template(tmp_path):

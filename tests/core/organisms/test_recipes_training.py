@@ -440,6 +440,17 @@ def test_a_run_killed_while_it_saves_leaves_no_half_organism(uninterrupted) -> N
     assert organisms("tiny/Llama") == [organism]
 
 
+def test_a_run_killed_after_it_saved_leaves_no_checkpoints_when_it_is_started_again(uninterrupted) -> None:
+    stop = threading.Event()
+    train_loaded(fresh(), DATA, RECIPE, report=lambda progress: progress.step == 7 and stop.set(), stop=stop)
+    (work,) = work_folders()
+    shutil.copytree(work, paths.cache() / "kept")
+    organism = train_loaded(fresh(), DATA, RECIPE)
+    shutil.copytree(paths.cache() / "kept", work)  # as if it had been killed before it could remove them
+    assert train_loaded(fresh(), DATA, RECIPE) == organism
+    assert work_folders() == []
+
+
 def test_a_model_with_dropout_resumes_to_the_same_bytes_too() -> None:
     whole = train_loaded(tiny.build("GPT-2"), DATA, RECIPE, "whole")
     stop = threading.Event()

@@ -129,7 +129,7 @@ def test_the_response_contrast_of_sampled_answers_says_how_they_came_about(sampl
 def test_answers_of_one_class_are_refused(sample, tmp_path):
     file = answers(tmp_path)
     file.write_text(file.read_text().replace("true", "false"))
-    with pytest.raises(BadInput, match="All 6 answers in answers.jsonl are labelled false"):
+    with pytest.raises(BadInput, match=r"All 6 answers in answers\.jsonl are labelled false"):
         pull(sample, contrast="response", answers=file)
 
 
