@@ -8,7 +8,7 @@ import time
 import traceback
 from typing import Any
 
-from benchmarks import decode, extraction, growth, memory, models, pages, ridge, sweep, table, training
+from benchmarks import busy, decode, extraction, growth, memory, models, pages, ridge, sweep, table, training
 from benchmarks.limits import Limits
 from benchmarks.pairs import Measurement, machine
 from core.models.loading import LoadedModel, load
@@ -21,6 +21,7 @@ PARTS = {
     "ridge": ridge.measure,
     "memory": memory.measure,
     "growth": growth.measure,
+    "busy": busy.measure,
     "pages": pages.measure,
 }
 PAIRS, QUICK_PAIRS = 15, 2

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from benchmarks import models
 from benchmarks.pairs import PeerFailed, Seconds
 from core import paths, store
 from core.models.loading import LoadedModel
+from core.waiting import as_found
 
 HERE = Path(__file__).parent
 REQUIREMENTS = {"requirements-peers.txt": (), "requirements-peers-no-deps.txt": ("--no-deps",)}
@@ -67,7 +68,15 @@ class Worker:
     Example: `with Worker("repeng", loaded) as peer: peer.ask("decode", ids=ids, tokens=48, block=20)`.
     """
 
-    def __init__(self, program: str, folder: Path, name: str, device: str, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        program: str,
+        folder: Path,
+        name: str,
+        device: str,
+        dtype: torch.dtype,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._program = program
         self._model = {
             "folder": str(folder),
@@ -76,6 +85,7 @@ class Worker:
             "dtype": str(dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
         }
+        self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._failed: str | None = None
         self._log = paths.cache() / "peers" / f"{program}.log"
@@ -111,7 +121,7 @@ class Worker:
                 self._process = subprocess.Popen(
                     [str(python), "-m", "benchmarks.worker", self._program],
                     cwd=paths.ROOT,
-                    env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+                    env={**as_found(), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", **self._settings},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -154,9 +164,9 @@ class Worker:
         self.close()
 
 
-def beside(program: str, loaded: LoadedModel) -> Worker:
-    """A worker with the very weights, device and dtype of `loaded`."""
-    return Worker(program, models.folder_of(loaded), loaded.id, str(loaded.device), loaded.dtype)
+def beside(program: str, loaded: LoadedModel, settings: Mapping[str, str] | None = None) -> Worker:
+    """A worker with the very weights, device and dtype of `loaded`; `settings` go into its environment."""
+    return Worker(program, models.folder_of(loaded), loaded.id, str(loaded.device), loaded.dtype, settings)
 
 
 def parse_answer(line: bytes, log: Path | None = None) -> dict[str, Any]:
