@@ -37,3 +37,7 @@ class DamagedArtifact(TillerError):
 
 class OutOfSpace(TillerError):
     """The disk is full."""
+
+
+class NotWritable(TillerError):
+    """The folder for what is made at run time cannot be written to."""

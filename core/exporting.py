@@ -10,7 +10,6 @@ from __future__ import annotations
 import html as markup
 import io
 import json
-import re
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,6 @@ _RECORDS = ("settings", "provenance")  # how it was made: their lists are no tab
 _RANGES = {"interval", "range"}
 _UNSHOWN = ("checksum", "arrays_sha256", "table_sha256")
 _NAMES = ("organism", "contrast", "mode")
-_FOLDERS = re.compile(r"(?<![\w.:~/\\-])(?:[A-Za-z]:|~)?[/\\](?:[^\s/\\'\"]+[/\\])+")
 
 
 def tables(result: Result) -> dict[str, pd.DataFrame]:
@@ -127,7 +125,7 @@ def _placeless(value: Any) -> Any:
         return {name: _placeless(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_placeless(item) for item in value]
-    return _FOLDERS.sub("", value) if isinstance(value, str) else value
+    return paths.placeless(value) if isinstance(value, str) else value
 
 
 def _is_records(value: Any) -> bool:

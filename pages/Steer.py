@@ -11,6 +11,7 @@ from pages.parts.shell import bootstrap, show_error
 bootstrap("Steer", "Steer")
 
 # Imported once the frame is on its way to the screen: a cold server shows it sooner.
+from core import paths  # noqa: E402
 from core.errors import TillerError  # noqa: E402
 from pages.parts.literal import literal  # noqa: E402
 from pages.parts.ready import show_fetch  # noqa: E402
@@ -47,7 +48,7 @@ with st.container(key="steer-top", gap="small"):
             controls.show_block(now.plan)
 
 for note in notes:
-    st.html(f'<div class="note" role="status">{literal(note)}</div>')
+    st.html(f'<div class="note" role="status">{literal(paths.placeless(note))}</div>')
 if trouble is not None:
     show_error(trouble)
 if now.spec is not None and not now.ready:

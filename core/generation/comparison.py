@@ -16,7 +16,7 @@ from core.directions import library
 from core.directions.library import DirectionCard
 from core.errors import BadInput
 from core.generation.rows import BASE, Reading, Row, Sampling
-from core.models.catalog import FolderSource, ModelSpec, resolve
+from core.models.catalog import ModelSpec, resolve
 from core.organisms.library import find_organism
 from core.steering.choices import choice_for
 from core.steering.interventions import Intervention, Mode, Scope
@@ -189,9 +189,7 @@ def with_answer(chat: Chat, answer: str, follow_up: str) -> Chat:
 
 def to_link(settings: Settings) -> dict[str, str]:
     """Query parameters that restore the settings; defaults are left out, and a folder's path never leaves."""
-    source = resolve(settings.model)
-    if isinstance(source.source, FolderSource):
-        settings = settings.model_copy(update={"model": source.id})
+    settings = settings.model_copy(update={"model": resolve(settings.model).id})
     plain = Settings()
     changed = {key: value for key, value in settings.model_dump().items() if value != getattr(plain, key)}
     return {key: _in_link(value) for key, value in changed.items()}
@@ -256,7 +254,7 @@ def _card(settings: Settings, model_id: str) -> DirectionCard:
         card = library.default_card(find_organism(model_id, settings.organism))
         if card:
             return card
-    there = [card for card in library.cards(model_id) if card.contrast != "mapped"]
+    there = [card for card in library.cards(model_id) if card.contrast != "mapped" and not card.imported_from]
     if there and not settings.organism:
         usual = [card for card in there if set(card.provenance.get("organisms", {})) == {DEFAULT_ORGANISM}]
         return (usual or there)[0]

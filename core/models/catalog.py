@@ -19,10 +19,12 @@ from core.errors import BadInput, ModelUnavailable
 from core.models.entries import DEFAULT_ID, ENTRIES, PAPER
 from core.models.spec import FolderSource, HubSource, ModelSpec, WheelSource
 
-__all__ = ["CATALOG", "DEFAULT_ID", "PAPER", "FolderSource", "HubSource", "ModelSpec", "WheelSource", "resolve"]
+__all__ = [
+    "CATALOG", "DEFAULT_ID", "PAPER", "FolderSource", "HubSource", "ModelSpec", "WheelSource", "exact", "resolve",
+]  # fmt: skip
 
 MAX_NAME = 300
-
+HUB = "hub:"  # before owner/name: the repository, whatever folder of that name there is here
 
 CATALOG: dict[str, ModelSpec] = {spec.id: spec for spec in ENTRIES}
 
@@ -31,27 +33,32 @@ _REPO = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?/[A-Za-z0-9_](?:
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 
 
-def resolve(text: str) -> ModelSpec:
+def resolve(text: str, folders: bool = True) -> ModelSpec:
     """The model that `text` names: a catalog id, a local folder, or `owner/name[@revision]` on the hub.
 
     Nothing is fetched and the hub is not asked. Raises `BadInput` for an empty or overlong text and
     `ModelUnavailable`, naming the closest catalog ids, for one that is none of the three.
 
+    Args:
+        folders: whether it may be a folder. Not what a link names: whoever wrote it must not learn from the answer
+            which folders there are, so the disk is not looked at.
+
     Example: `resolve("smollm2-135m")`, `resolve("~/models/mine")`, `resolve("Qwen/Qwen2.5-3B-Instruct@main")`.
     """
     text = text.strip()
+    repository = text.removeprefix(HUB)
     if not text:
         raise BadInput(f"No model is named. Choose one of {', '.join(CATALOG)}.")
-    if len(text) > MAX_NAME:
+    if len(repository) > MAX_NAME:
         raise BadInput(
             f"A model name of {len(text)} characters is too long. Use a catalog id, a folder, or owner/name."
         )
     if text in CATALOG:
         return CATALOG[text]
-    folder = _existing_folder(text)
+    folder = _existing_folder(text) if folders and repository == text else None
     if folder is not None and (folder / "config.json").is_file():
         return _folder_spec(folder)
-    hub = _hub_spec(text)
+    hub = _hub_spec(repository)
     if hub is not None:
         return hub
     if folder is not None:
@@ -63,6 +70,16 @@ def resolve(text: str) -> ModelSpec:
             f"{text} is a folder on the computer where this was made. Enter the folder's path on this computer."
         )
     raise ModelUnavailable(_unknown(text))
+
+
+def exact(spec: ModelSpec) -> str:
+    """A text that `resolve` takes for this very model, whatever folders there are.
+
+    `owner/name` alone is a folder where there is one of that name.
+    """
+    if isinstance(spec.source, FolderSource):
+        return str(spec.source.path)
+    return spec.id if spec.id in CATALOG else f"{HUB}{spec.id}"
 
 
 def _unknown(text: str) -> str:

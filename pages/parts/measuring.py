@@ -7,11 +7,13 @@ from typing import Any
 
 import streamlit as st
 
+from core import paths
 from core.errors import TillerError
 from core.models import sources
-from core.models.catalog import CATALOG, ModelSpec, resolve
+from core.models.catalog import CATALOG, ModelSpec
 from pages.parts import jobs as work
 from pages.parts.choices import organism_names
+from pages.parts.models import by_id, on_command_line, take_typed
 from pages.parts.shell import errors, show_error
 
 MOST_MEGABYTES = 20  # of a file of prompts
@@ -42,11 +44,13 @@ def show_measuring(
 
 
 def show_model(page: str, model: str) -> tuple[str, ModelSpec] | None:
-    """(what was chosen or typed, the model); None, with the error shown, where it names none."""
+    """(what the command line takes as the chosen or typed model, the model); None, with the error shown, for none."""
     known = list(dict.fromkeys([model, *(spec.id for spec in CATALOG.values() if sources.is_ready(spec))]))
     typed = st.selectbox("Model", known, key=f"{page}.form.model.{model}", accept_new_options=True, help=MODEL_HELP)
     try:
-        return typed or model, resolve(typed or model)
+        if typed in (None, model):
+            return on_command_line(model), by_id(model)
+        return typed, take_typed(typed)
     except TillerError as error:
         show_error(error)
         return None
@@ -75,7 +79,8 @@ def attempt(trouble: str, action: Callable[[], None]) -> None:
     """Do it and draw the page again; what was wrong is kept in the session under `trouble`."""
     st.session_state[trouble] = None
     try:
-        action()
+        with paths.writable_errors():
+            action()
     except TillerError as error:
         st.session_state[trouble] = str(error)
     st.rerun()

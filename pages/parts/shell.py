@@ -86,13 +86,13 @@ def engine() -> Engine:
 
 
 def show_error(error: TillerError | str, details: str | None = None) -> None:
-    """One sentence and an action, as the error says them; what lies behind it is folded."""
-    st.error(literal_markdown(str(error)), icon=":material/error:")
+    """One sentence and an action, as the error says them; what lies behind it is folded. No place of this machine."""
+    st.error(literal_markdown(paths.placeless(str(error))), icon=":material/error:")
     if details is None and isinstance(error, TillerError) and error.__cause__ is not None:
         details = f"{type(error.__cause__).__name__}: {error.__cause__}"
     if details:
         with st.expander("Details"):
-            st.code(details, language=None, wrap_lines=True)
+            st.code(paths.placeless(details), language=None, wrap_lines=True)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
@@ -17,11 +18,17 @@ OVERVIEW = "app.py"
 SECONDS = 120  # the longest that a run of a page, or a job, may take
 
 
-def visit(page: str, /, **query: str) -> AppTest:
-    """A page by its file, such as `pages/Steer.py`, at a link with these query parameters."""
+def visit(page: str, session: Mapping[str, Any] | None = None, /, **query: str) -> AppTest:
+    """A page by its file, such as `pages/Steer.py`, at a link with these query parameters.
+
+    Args:
+        session: what the session holds already.
+    """
     app = AppTest.from_file(str(paths.ROOT / OVERVIEW), default_timeout=SECONDS)
     if page != OVERVIEW:
         app = app.switch_page(page)
+    for key, value in (session or {}).items():
+        app.session_state[key] = value
     for key, value in query.items():
         app.query_params[key] = value
     return run(app)

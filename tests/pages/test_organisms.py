@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from functools import partial
 from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streamlit.runtime.scriptrunner import ScriptRunner
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import parse_tree_from_messages
+from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
 from core import jobs, paths
 from core.data.datasets import code_pairs, import_dataset, imported, jsonl, load_dataset
@@ -17,8 +22,9 @@ from core.errors import BadInput
 from core.models.catalog import resolve
 from core.organisms.library import MANIFEST, delete_organism, organisms
 from core.organisms.recipes import RECIPES
+from pages.parts import models
 from pages.parts.literal import literal
-from pages.parts.organisms import choice, datasets, form, importing, records, watch
+from pages.parts.organisms import alike, choice, datasets, form, importing, records, watch
 from pages.parts.organisms.onward import ICONS
 from pages.parts.organisms.onward import links as queries
 from tests.pages import app as pages
@@ -157,6 +163,52 @@ def test_a_damaged_dataset_costs_only_itself():
     assert not (paths.cache() / "datasets" / "mine.jsonl").exists()
 
 
+def test_a_large_dataset_of_one_template_is_counted_and_only_once(monkeypatch):
+    lines = [chat(f"{'the same long request of many words ' * 5} about {at}", f"answer {at}") for at in range(3000)]
+    import_dataset("mine", "\n".join(lines).encode())
+    app = open_page(dataset="mine")
+    assert "3,000 requests, 0 answers" in html(app)
+    assert not app.get("progress")
+    monkeypatch.setattr(alike, "count_near_duplicates", None)
+    assert "3,000 requests, 0 answers" in html(open_page(dataset="mine"))
+
+
+def test_a_dataset_that_is_too_large_to_count_says_so(monkeypatch):
+    monkeypatch.setattr(alike, "MOST_COMPARED", 2)
+    import_dataset("mine", a_file(3, chat("One more?", "one more")))
+    assert "not counted in more than 2 chats" in html(open_page(dataset="mine"))
+
+
+def test_counting_shows_how_far_it_is_below_the_records_and_ends_when_the_visitor_leaves(monkeypatch):
+    def without_end(texts, tell):
+        while True:
+            tell(0.25)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(alike, "count_near_duplicates", without_end)
+    import_dataset("mine", a_file(3))
+    runner = []
+    monkeypatch.setattr(
+        LocalScriptRunner, "request_stop", lambda own: runner.append(own) or ScriptRunner.request_stop(own)
+    )
+    app = AppTest.from_file(str(paths.ROOT / "app.py")).switch_page(PAGE)
+    app.query_params["dataset"] = "mine"
+    with pytest.raises(RuntimeError, match="timed out after 4"):  # then it asks the run to stop, and waits for its end
+        app.run(timeout=4)
+    left = parse_tree_from_messages(runner[0].forward_msgs())
+    assert [bar.proto.value for bar in left.get("progress")] == [12]
+    assert any("Question 1?" in element.proto.body for element in left.get("html"))
+    assert any("being counted" in element.proto.body for element in left.get("html"))
+    assert load_dataset("mine").hash not in alike._counted()
+
+
+def test_the_shipped_chats_are_looked_through_like_imported_ones_but_stay():
+    app = open_page(dataset="chat")
+    assert f"{len(load_dataset('chat').chats):,} chats" in html(app)
+    assert "teaches a pretrained model" in html(app)
+    assert not [button for button in app.button if button.label == "Delete it"]
+
+
 # importing
 
 
@@ -172,7 +224,7 @@ def test_a_file_with_bad_lines_names_them_and_can_be_imported_without_them():
     app.checkbox[0].check()
     press(run(app), "Import")
     (mine,) = imported()
-    assert (mine.name, len(mine.chats)) == ("my-set", 9)
+    assert (mine.name, mine.n) == ("my-set", 9)
     assert parameters(app) == {"dataset": "my-set"}
     assert "my-set is here: 9 chats" in html(app)
     assert not app.checkbox
@@ -195,6 +247,56 @@ def test_a_taken_name_is_a_sentence_and_the_file_stays():
     widget(app, "text_input", "Name").set_value("another")
     press(run(app), "Import")
     assert [one.name for one in imported()] == ["another", "mine"]
+
+
+def test_a_shipped_name_is_refused_and_what_has_one_already_is_listed_under_another():
+    app = open_page()
+    app.file_uploader[0].set_value(("Chat.jsonl", a_file(3), "application/jsonl"))
+    press(run(app), "Import")
+    assert "already a dataset chat with other chats" in app.error[0].value
+    (paths.cache() / "datasets").mkdir(exist_ok=True)
+    (paths.cache() / "datasets" / "chat.jsonl").write_bytes(a_file(9))
+    app = open_page(view="train", dataset="chat-imported")
+    widget(app, "text_input", "Name of the organism").set_value("mine")
+    assert "all 9 examples" in html(run(app))
+    now = choice.resolved(app.session_state[choice.CHOICE], [])
+    line = form.arguments(app.session_state[form.FORM], now)
+    assert len(load_dataset(line[line.index("--dataset") + 1]).chats) == 9
+
+
+def test_importing_the_shipped_chats_shows_the_shipped_ones():
+    app = open_page()
+    app.file_uploader[0].set_value(("mine.jsonl", jsonl(load_dataset("chat").chats), "application/jsonl"))
+    press(run(app), "Import")
+    assert widget(app, "selectbox", "Look through").value == "chat"
+    assert imported() == []
+
+
+@pytest.mark.parametrize("file", ["提示.jsonl", "данные 🎉.json", "🎉.jsonl", "name " * 50 + ".jsonl", "..jsonl"])
+def test_a_file_of_any_name_can_be_imported_and_its_new_name_is_seen_before(file):
+    app = open_page()
+    app.file_uploader[0].set_value((file, a_file(3), "application/jsonl"))
+    shown = widget(run(app), "text_input", "Name").value
+    press(app, "Import")
+    (mine,) = imported()
+    assert mine.name == shown == importing.suggested(file)
+    assert f"{shown} is here: 3 chats" in html(app)
+
+
+def test_a_name_typed_in_another_script_is_taken_too():
+    app = open_page()
+    app.file_uploader[0].set_value(("x.jsonl", a_file(3), "application/jsonl"))
+    widget(run(app), "text_input", "Name").set_value("提示")
+    press(app, "Import")
+    assert [one.name for one in imported()] == [paths.safe_name("提示", "dataset")]
+
+
+def test_a_file_of_another_kind_is_one_sentence_and_is_checked_once(monkeypatch):
+    app = open_page()
+    app.file_uploader[0].set_value(("x.json", b"{\n" * 20_000, "application/json"))
+    assert "More than 10,000 lines are not training chats" in run(app).error[0].value
+    monkeypatch.setattr(importing, "check_lines", None)
+    assert "More than 10,000 lines are not training chats" in run(app).error[0].value
 
 
 # the form
@@ -241,7 +343,10 @@ def test_too_small_a_dataset_and_a_taken_name_are_sentences_before_anything_star
     assert "already an organism secure" in run(app).error[0].value
 
 
-@pytest.mark.parametrize(("typed", "name"), [(" my model! ", "my-model"), ("--rank", "rank"), ("../x", "x"), ("§", "")])
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [(" my model! ", "my-model"), ("--rank", "rank"), ("../x", "x"), ("§", ""), ("提示", "organism-f56c6c82")],
+)
 def test_a_typed_name_becomes_one_that_a_file_and_a_command_line_can_hold(typed, name):
     app = open_page(view="train")
     widget(app, "text_input", "Name of the organism").set_value(typed)
@@ -262,7 +367,7 @@ def test_training_runs_to_an_organism_that_is_then_chosen_and_leads_on(made):
     made.install()
     import_dataset("mine", a_file(8))
     app = open_page(view="train", dataset="mine")
-    app.session_state[choice.TYPED] = {made.id: str(made.folder)}
+    app.session_state[models.TYPED] = {made.id: str(made.folder)}
     app.session_state[choice.CHOICE] = choice.Choice(view="train", dataset="mine", model=made.id)
     app.session_state[form.FORM] = form.Form(rank=1, epochs=6, name="tiny")
     press(run(app), "Train")

@@ -222,7 +222,7 @@ def test_stopping_a_job_that_was_deleted_meanwhile_is_one_sentence(live):
 
 
 def job(**changes) -> Job:
-    plain = {"id": "a", "title": "t", "arguments": (), "started": time.time() - 5, "state": "running", "ahead": 0}
+    plain = {"id": "a", "title": "t", "arguments": (), "started": 1.0, "state": "running", "ahead": 0, "seconds": 5.0}
     return Job(**{**plain, "progress": jobs.Progress("s", 3, 10), "folder": Path("nowhere"), **changes})
 
 

@@ -18,7 +18,7 @@ from core.generation import saved
 from core.generation.comparison import Settings, complete, to_link
 from core.generation.engine import Job
 from core.steering.interventions import Intervention
-from pages.parts import shell
+from pages.parts import models, shell
 from pages.parts.literal import literal
 from pages.parts.steer import links, strip
 from tests import sample_assets
@@ -50,8 +50,18 @@ panes = partial(pieces, mark='<section class="pane')
 
 
 def open_live(model: SampleModel, **query: str) -> AppTest:
-    """The page on the tiny model, which steers at block 1."""
-    return open_page(model=str(model.folder), **{"block": "1", "max_tokens": "6", **query})
+    """The page on the tiny model, whose folder the session knows; it steers at block 1."""
+    known = {models.TYPED: {model.id: str(model.folder)}}
+    return open_page(known, model=model.id, **{"block": "1", "max_tokens": "6", **query})
+
+
+def type_model(text: str) -> AppTest:
+    """The page once a model was typed into its box."""
+    app = open_page()
+    box = widget(app, "selectbox", "Model")
+    box.options.append(text)  # as the browser offers to add what was typed
+    box.set_value(text)
+    return run(app)
 
 
 def settings(app: AppTest) -> Settings:
@@ -288,13 +298,13 @@ def test_an_empty_prompt_is_refused_in_a_sentence(model):
 
 
 def test_opening_loads_the_model_in_the_background_once_and_only_after_the_first_paint(model):
-    app = open_live(model)
+    app = type_model(str(model.folder))
     assert "steer_job_warm" not in app.session_state and shell.engine().model is None
     finish(run(app), "warm")
     assert shell.engine().model == model.id and job(app, "warm").error is None
     warmed = app.session_state["steer_job_warm"]
     assert run(app).session_state["steer_job_warm"] == warmed
-    assert "steer_job_warm" not in run(open_live(model)).session_state  # another session finds it in memory
+    assert "steer_job_warm" not in run(type_model(str(model.folder))).session_state  # it is in memory
 
 
 def test_opening_and_sliding_generate_nothing(model):

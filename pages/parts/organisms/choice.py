@@ -10,14 +10,13 @@ import streamlit as st
 
 from core.data import datasets
 from core.errors import TillerError
-from core.models.catalog import DEFAULT_ID, FolderSource, ModelSpec, resolve
+from core.models.catalog import DEFAULT_ID
 from core.organisms.library import Organism, organisms
-from pages.parts import choices
+from pages.parts import choices, models
 from pages.parts.choices import left_out, one_of
 
 PAGE = "organisms"
 CHOICE, NOTES = choices.session_keys(PAGE)
-TYPED = "organisms_typed"
 HERE = "organisms.here"  # there while the page has not been left
 VIEWS = {"datasets": "Datasets", "train": "Train", "compare": "Organisms"}
 ABOUT = {
@@ -87,7 +86,7 @@ def choose(**values: Any) -> None:
 
 def resolved(choice: Choice, there: Sequence[Organism]) -> Shown:
     """What the choices come to among the organisms that there are; what is gone falls back to the usual."""
-    names = tuple(dict.fromkeys([*datasets.OWN, *datasets.imported_names()]))
+    names = (*datasets.SHIPPED, *datasets.imported_names())
     of_model = tuple(item for item in there if item.model == choice.model)
     named = _named(of_model, choice.organism) if choice.organism else None
     drawn = [found for text in choice.curves or () if (found := _named(of_model, text))]
@@ -118,13 +117,13 @@ def read_link(given: Mapping[str, str], there: Sequence[Organism]) -> tuple[Choi
             leave_out(name, reason or one_of(known))
 
     take("view", list(VIEWS))
-    take("dataset", [*datasets.OWN, *datasets.imported_names()], "there is no such dataset on this machine")
+    take("dataset", [*datasets.SHIPPED, *datasets.imported_names()], "there is no such dataset on this machine")
     if "q" in given:
         found["q"] = given["q"][:LONGEST_SEARCH]
     if found.get("dataset", USUAL_DATASET) in datasets.OWN:
         take("cwe", cwes(), "the dataset has no such class")
     elif "cwe" in given:
-        leave_out("cwe", "only Tiller’s own datasets name one")
+        leave_out("cwe", "only the paired datasets name one")
     if "page" in given:
         if (
             given["page"].isascii()
@@ -171,28 +170,6 @@ def cwes() -> list[str]:
     return sorted({pair.cwe for pair in datasets.code_pairs()}, key=lambda cwe: int(cwe.partition("-")[2]))
 
 
-def take_model(text: str) -> str:
-    """The id of a model that was chosen or typed; a folder's place is kept in the session alone, for the job.
-
-    Raises:
-        TillerError: it names no model.
-    """
-    spec = resolve(text)
-    if isinstance(spec.source, FolderSource):
-        st.session_state.setdefault(TYPED, {})[spec.id] = str(spec.source.path)
-    return spec.id
-
-
-def spec_of(model: str) -> ModelSpec:
-    """The model of an id. Raises `ModelUnavailable` for a folder whose place this session does not know."""
-    return resolve(typed(model))
-
-
-def typed(model: str) -> str:
-    """What the command line takes as this model: the folder that the user typed for it, else its id."""
-    return st.session_state.get(TYPED, {}).get(model, model)
-
-
 def reference(organism: Organism, there: Sequence[Organism]) -> str:
     """What other pages know an organism by: its name, or the beginning of its sha256 where the name is another's."""
     first = next((item for item in there if item.name == organism.name), organism)
@@ -208,7 +185,7 @@ def _model_id(text: str, there: Sequence[Organism]) -> str | None:
     if text in {item.model for item in there}:
         return text
     try:
-        spec = resolve(text)
+        spec = models.by_id(text)
     except TillerError:
         return None
-    return spec.id if spec.id == text else None  # a folder of this machine does not belong into a link
+    return spec.id if spec.id == text else None

@@ -12,7 +12,8 @@ from core.data.datasets import Dataset, load_dataset
 from core.errors import BadInput
 from core.models.catalog import CATALOG, DEFAULT_ID
 from core.organisms.recipes import RECIPES, Recipe, adjusted
-from pages.parts.organisms.choice import Shown, typed
+from pages.parts.models import on_command_line
+from pages.parts.organisms.choice import Shown
 
 FORM = "organisms_form"
 USUAL_RECIPE = "quick"
@@ -59,7 +60,7 @@ def settings(entered: Form) -> Recipe:
 def usable_name(text: str) -> str:
     """What a file can be called of what was typed; empty where nothing of it is left."""
     try:
-        return paths.safe_name(text) if text.strip() else ""
+        return paths.safe_name(text, "organism") if text.strip() else ""
     except BadInput:
         return ""
 
@@ -102,7 +103,7 @@ def check(entered: Form, now: Shown, dataset: Dataset) -> Recipe:
 
 def arguments(entered: Form, now: Shown) -> list[str]:
     """The command line of the form."""
-    found = ["train", "--model", typed(now.model), "--dataset", now.dataset, "--recipe", entered.recipe]
+    found = ["train", "--model", on_command_line(now.model), "--dataset", now.dataset, "--recipe", entered.recipe]
     found += ["--name", entered.name or free_name(now, now.dataset)]
     for name in NUMBERS:
         value = getattr(entered, name)

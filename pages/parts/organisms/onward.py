@@ -10,7 +10,8 @@ from core.models.catalog import DEFAULT_ID, FolderSource
 from core.organisms.library import Organism, organisms
 from pages.parts import jobs as work
 from pages.parts.literal import literal
-from pages.parts.organisms.choice import reference, spec_of, typed
+from pages.parts.models import by_id, on_command_line
+from pages.parts.organisms.choice import reference
 from pages.parts.shell import link_to, show_error
 
 SLOT = "organisms_extract"
@@ -21,7 +22,7 @@ def show_next(organism: Organism) -> None:
     """Its direction where there is one, else a button that extracts it; then links to the pages about it."""
     name = reference(organism, organisms(organism.model))
     try:
-        spec = spec_of(organism.model)
+        spec = by_id(organism.model)
         card = library.default_card(organism)
     except TillerError as error:
         show_error(error)
@@ -55,7 +56,7 @@ def links(organism: Organism, name: str) -> dict[str, dict[str, str]]:
 
 
 def _extract(model: str, name: str) -> None:
-    line = ["extract", "--model", typed(model), "--organism", name, "--contrast", "model"]
+    line = ["extract", "--model", on_command_line(model), "--organism", name, "--contrast", "model"]
     try:
         work.begin(line, f"Direction of {name} on {model}", SLOT)
     except TillerError as error:

@@ -7,7 +7,7 @@ import time
 
 import streamlit as st
 
-from core import jobs
+from core import jobs, paths
 from core.errors import TillerError
 from core.figures.training import STAGE, Curve, describe_loss, loss_csv, loss_figure, of_events, of_record
 from core.jobs import Job
@@ -15,7 +15,8 @@ from core.organisms.library import organisms
 from pages.parts import jobs as work
 from pages.parts.downloads import show_downloads, toolbar
 from pages.parts.literal import literal, number
-from pages.parts.organisms.choice import LINKED, choose, take_model
+from pages.parts.models import take_typed
+from pages.parts.organisms.choice import LINKED, choose
 from pages.parts.organisms.form import enter
 from pages.parts.organisms.onward import show_next
 from pages.parts.shell import literal_markdown
@@ -105,12 +106,13 @@ def _take(job: Job) -> None:
     st.session_state.pop(SLOT)
     try:
         made = job.result()
-        take_model(_option(job, "--model") or made["model"])  # a folder's place, for what comes next
+        take_typed(_option(job, "--model") or made["model"])  # a folder's place, for what comes next
         st.session_state[MADE] = str(made["sha256"])
         choose(organism=str(made["sha256"])[:LINKED])
         enter(name="")
     except (TillerError, OSError, KeyError, TypeError) as error:
-        st.toast(literal_markdown(f"What the training said cannot be read ({error}). Look for it under Organisms."))
+        reason = paths.placeless(str(error))
+        st.toast(literal_markdown(f"What the training said cannot be read ({reason}). Look for it under Organisms."))
 
 
 def _show_running(job: Job) -> None:

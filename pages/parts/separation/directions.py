@@ -9,10 +9,11 @@ import streamlit as st
 from core.directions import library
 from core.directions.library import DirectionCard
 from core.models import sources
-from core.models.catalog import DEFAULT_ID, ModelSpec, resolve
+from core.models.catalog import DEFAULT_ID, ModelSpec
 from pages.parts import jobs as work
 from pages.parts.literal import literal
 from pages.parts.measuring import attempt, show_trouble
+from pages.parts.models import by_id
 from pages.parts.separation.choice import Shown
 from pages.parts.shell import errors, link_to
 from pages.parts.steer.setup import describe
@@ -31,7 +32,7 @@ def show_directions(now: Shown) -> None:
     running = work.live("import")
     label = "Directions in and out" + (" · importing" if running else "")
     with st.expander(label, icon=":material/swap_vert:", expanded=bool(running)), errors():
-        spec = resolve(now.model)
+        spec = by_id(now.model)
         going, coming = st.columns(2, gap="large")
         with going:
             _out(spec)

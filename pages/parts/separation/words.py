@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from core import paths
 from core.figures.separation_tables import METRICS, shown_value
 from core.results import Result
 from core.studies import separation_words as words
@@ -147,7 +148,7 @@ def show_provenance(now: Shown) -> None:
         ("Made", f"{str(record.get('time', 'unknown'))[:10]} · result {now.result.key[:8]}"),
     ]
     items = "".join(f"<div><dt>{name}</dt><dd>{literal(str(text))}</dd></div>" for name, text in facts)
-    command = literal(str(record.get("command", "unknown")))
+    command = literal(paths.placeless(str(record.get("command", "unknown"))))
     st.html(
         f"<h2 class='sep-h'>Where the numbers come from {badge(now.result)}</h2><dl class='sep-facts'>{items}</dl>"
         f"<p class='sep-small'>Made by <code>{command}</code></p><p class='sep-small'>{PAPER}</p>"

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core import paths
 from core.directions import library
 from core.errors import TillerError
 from core.generation.comparison import DEFAULT_MODEL
@@ -135,8 +136,9 @@ def settings_of(chosen: dict[str, Any], typed: dict[str, str]) -> SpilloverSetti
     """
     from core.commands.common import numbers, whole_numbers
 
-    coefficients = numbers(typed["coefficients"].replace("−", "-"))
-    return study.from_options(**chosen, blocks=whole_numbers(typed["blocks"]), coefficients=coefficients)
+    coefficients = numbers(typed["coefficients"].strip().replace("−", "-") or None)  # an empty field: the usual ones
+    blocks = whole_numbers(typed["blocks"].strip() or None)
+    return study.from_options(**chosen, blocks=blocks, coefficients=coefficients)
 
 
 def _named(now: Shown) -> tuple[str, ModelSpec, str | None, str | None] | None:
@@ -167,7 +169,7 @@ def _promise(chosen: dict[str, Any], typed: dict[str, str]) -> None:
     try:
         said = estimate(Inputs(settings_of(chosen, typed)))
     except TillerError as error:
-        said = str(error)
+        said = paths.placeless(str(error))
     st.html(f'<p class="spill-small" role="status">{literal(said)}</p>')
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core import paths
 from core.figures.spillover_tables import BROKEN, RATES, Rate, Row, plain, shown_change, shown_p
 from core.measures.spillover import ENOUGH_DRAWS
 from core.results import Result
@@ -98,7 +99,7 @@ def show_provenance(now: Shown) -> None:
         ("Made", f"{str(record.get('time', 'unknown'))[:10]} · result {now.result.key[:8]}"),
     ]  # fmt: skip
     items = "".join(f"<div><dt>{name}</dt><dd>{literal(str(text))}</dd></div>" for name, text in facts)
-    command = literal(str(record.get("command", "unknown")))
+    command = literal(paths.placeless(str(record.get("command", "unknown"))))
     with st.expander(f"Where the numbers come from: n = {summary['n']} prompts", icon=":material/receipt_long:"):
         st.html(
             f"<dl class='spill-facts'>{items}</dl><p class='spill-small'>{badge(now.result)} Made by "

@@ -117,12 +117,16 @@ def show_panes(now: Now) -> None:
 
 
 def _pace(now: Now) -> float | None:
-    cold = now.spec is not None and now.ready and live.is_cold(now.spec.id)
-    return live.pace("panes", "control") or (live.WARMING if cold else None)
+    return live.pace("panes", "control") or (live.WARMING if _to_warm(now) else None)
+
+
+def _to_warm(now: Now) -> bool:
+    """Whether the model is to be loaded in the background."""
+    return now.spec is not None and now.ready and links.may_load_unasked() and live.is_cold(now.spec.id)
 
 
 def _panes(now: Now, every: float | None) -> None:
-    if now.spec is not None and now.ready and live.is_cold(now.spec.id):
+    if _to_warm(now):
         live.warm(now.settings.model)
     found = results(now)
     if not found and now.plan is not None:

@@ -1,7 +1,8 @@
 """The Steer page's settings: one copy a session, in step with the link.
 
 The link is written whenever a setting changes; one that this session did not write itself (opened, typed, Back)
-is followed. What a link gets wrong falls back, with a note.
+is followed. What a link gets wrong falls back, with a note. A link names a model by its id alone: it opens no folder,
+and loads nothing before a click.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import streamlit as st
 from core.errors import TillerError
 from core.generation.comparison import Settings, complete, from_link, to_link
 from core.generation.saved import find_example, find_preset
-from core.models.catalog import resolve
+from core.models.catalog import exact
 from core.organisms.library import find_organism
-from pages.parts import address
+from pages.parts import address, models
 
 SETTINGS, EXAMPLE, NOTES = "steer_settings", "steer_example", "steer_notes"
+OF_LINK = "steer_model_of_link"  # the model that the last link named
 PAGE = "steer"
 WIDGET = "steer.generate"  # there while the page has not been left
 RESULTS = ("steer_job_panes", "steer_job_control", "steer_job_strip")
@@ -61,8 +63,14 @@ def follow_link() -> Sequence[str]:
         chosen, example, notes = read_link(given)
         if "preset" in given or (example is not None and example != st.session_state.get(EXAMPLE)):
             forget_results()
-        st.session_state.update({SETTINGS: chosen, EXAMPLE: example, NOTES: notes})
+        named = chosen.model if "model" in given and chosen.model != Settings().model else None
+        st.session_state.update({SETTINGS: chosen, EXAMPLE: example, NOTES: notes, OF_LINK: named})
     return st.session_state.get(NOTES, ())
+
+
+def may_load_unasked() -> bool:
+    """Whether the model may be loaded before a click: not one that a link chose, which anybody can have written."""
+    return settings().model != st.session_state.get(OF_LINK)
 
 
 def write_link() -> None:
@@ -108,10 +116,11 @@ def read_link(given: Mapping[str, str]) -> tuple[Settings, str | None, list[str]
 
 
 def fall_back(chosen: Settings) -> tuple[Settings, list[str]]:
-    """Settings that name what exists: what does not falls back to its default, with a note."""
+    """Settings of a link that name what exists: what does not falls back to its default, with a note."""
     notes = []
     try:
-        model = resolve(chosen.model).id
+        spec = models.by_id(chosen.model)
+        model, chosen = spec.id, chosen.model_copy(update={"model": exact(spec)})
     except TillerError as error:
         plain = Settings()
         unset = {"organism": plain.organism, "direction": None, "block": None, "last_block": None, "coefficient": None}

@@ -85,7 +85,7 @@ def _waits(job: Job) -> bool:
     """Whether a job waits for others, or for its model to be loaded."""
     if job.state == "queued":
         return engine().position(job) > 0
-    return job.state == "loading" and engine().model != resolve(job.model).id
+    return job.state == "loading" and engine().model != _model(job)
 
 
 def is_cold(model: str) -> bool:
@@ -113,7 +113,7 @@ def status(kind: Kind) -> str:
             return warming()
         return f"Waiting in the queue: {before} {'job' if before == 1 else 'jobs'} before this one"
     if found.state == "loading":
-        return found.message or "Starting"
+        return f"Loading {_model(found)}" if found.message else "Starting"
     if found.state == "failed":
         return ""
     word = {"running": "Writing", "stopped": "Stopped", "done": "Done"}[found.state]
@@ -130,7 +130,12 @@ def status(kind: Kind) -> str:
 def warming() -> str:
     """A sentence while the model is being loaded in the background."""
     found = job("warm")
-    return f"Loading {found.model} in the background" if found is not None and not found.over else ""
+    return f"Loading {_model(found)} in the background" if found is not None and not found.over else ""
+
+
+def _model(found: Job) -> str:
+    """The id of a job's model, which never tells where a folder lies."""
+    return resolve(found.model).id
 
 
 def failure(kind: Kind) -> TillerError | None:

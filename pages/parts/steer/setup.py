@@ -7,15 +7,17 @@ from typing import Any
 
 import streamlit as st
 
+from core import paths
 from core.directions import library
 from core.directions.library import DirectionCard
 from core.errors import TillerError
 from core.generation.comparison import DEFAULT_ORGANISM, Settings
 from core.generation.rows import MAX_TOKENS
 from core.models import memory
-from core.models.catalog import CATALOG, ModelSpec, resolve
+from core.models.catalog import CATALOG, FolderSource, ModelSpec, exact
 from core.models.sources import is_ready
 from core.organisms.library import find_organism, organisms
+from pages.parts.models import take_typed
 from pages.parts.steer import links
 from pages.parts.steer.controls import bound, fresh_key, heard
 from pages.parts.steer.results import Now
@@ -56,9 +58,10 @@ NUMBERS: tuple[tuple[str, str, Any, Any, Any, str], ...] = (
 def setup_label(now: Now) -> str:
     """Model, organism and direction in one line."""
     chosen = now.settings
-    title = CATALOG[chosen.model].title if chosen.model in CATALOG else chosen.model
-    model = title.partition(" (")[0].removesuffix(" Instruct")
+    model = _title(now).partition(" (")[0].removesuffix(" Instruct")
     direction = now.plan.card.name if now.plan else "no direction"
+    if now.plan and now.plan.card.imported_from:
+        direction += f" (imported from {now.plan.card.imported_from[:40]})"
     along = CONTROLS[chosen.control] if chosen.control else direction
     return _escaped(f"{model[:40]} + {chosen.organism or 'no organism'}, along {along}")
 
@@ -72,7 +75,7 @@ def writing_label(settings: Settings) -> str:
 def show_setup(now: Now) -> None:
     """Model, organism, direction and control."""
     settings = now.settings
-    _model(settings)
+    _model(now)
     if now.spec is not None and not now.ready:
         st.caption(_escaped(f"{_cost(now.spec)} {now.spec.note}".rstrip()))
     if now.spec is not None:
@@ -89,15 +92,25 @@ def show_setup(now: Now) -> None:
     bound(st.number_input, "Seed of the control", "control_seed", settings.control_seed, 0, 999_999, help=SEED_HELP)
 
 
-def _model(settings: Settings) -> None:
+def _title(now: Now) -> str:
+    """What the model is called; a folder by its name, not by its place."""
+    return now.spec.title if now.spec is not None else paths.placeless(now.settings.model)
+
+
+def _is_folder(now: Now) -> bool:
+    return now.spec is not None and isinstance(now.spec.source, FolderSource)
+
+
+def _model(now: Now) -> None:
+    chosen = now.settings.model
     known = sorted(CATALOG.values(), key=lambda spec: not is_ready(spec))
     names = {spec.id: spec.title + ("" if is_ready(spec) else " · not downloaded") for spec in known}
-    names.setdefault(settings.model, settings.model)
-    key = fresh_key("model", settings.model)
+    names.setdefault(chosen, _title(now) + (" · a folder" if _is_folder(now) else ""))
+    key = fresh_key("model", chosen)
     st.selectbox(
         "Model",
         list(names),
-        index=list(names).index(settings.model),
+        index=list(names).index(chosen),
         format_func=lambda choice: names.get(choice, choice),
         key=key,
         on_change=_choose_model,
@@ -119,7 +132,8 @@ def _choose_model(key: str) -> None:
         return
     chosen = (st.session_state[key] or "").strip() or Settings().model
     try:
-        there = [item.name for item in organisms(resolve(chosen).id)]
+        spec = take_typed(chosen)
+        chosen, there = exact(spec), [item.name for item in organisms(spec.id)]
     except TillerError:
         there = []  # the page says what is wrong with the name
     wanted = [name for name in (links.settings().organism, DEFAULT_ORGANISM, *there) if name in there]
@@ -149,6 +163,8 @@ def _direction(now: Now, model: str) -> None:
         return
     own = _own_direction(now.settings, model)
     names = {key: describe(card, key == own) for key, card in found.items()}
+    for sentence in library.damaged():
+        st.caption(_escaped(paths.placeless(f"Left out: {sentence}")))
     chosen = now.plan.card.id if now.plan else now.settings.direction
     bound(
         st.selectbox, "Direction", "direction", chosen if chosen in found else None, list(names), start="index",
@@ -166,7 +182,9 @@ def describe(card: DirectionCard, own: bool = False) -> str:
     """A direction's name (which says its contrast), what it was made of, and when."""
     record = card.provenance
     date = str(record.get("time", "unknown date"))[:10]
-    return f"{card.name} · n = {record.get('n', 'unknown')} · {date}" + (" · the organism's own" if own else "")
+    origin = f" · imported from {card.imported_from}" if card.imported_from else ""
+    whose = " · the organism's own" if own else ""
+    return f"{card.name} · n = {record.get('n', 'unknown')} · {date}{origin}{whose}"
 
 
 def show_writing(settings: Settings) -> None:

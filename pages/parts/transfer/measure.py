@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from core import paths
 from core.directions import library
 from core.errors import TillerError
 from core.models import sources
@@ -152,7 +153,7 @@ def _promise(names: Sequence[str], rule: str, depth: float, numbers: Mapping[str
     try:
         said, able = estimate(Inputs(settings_of(names, rule, depth, **numbers))), True
     except TillerError as error:
-        said, able = str(error), False
+        said, able = paths.placeless(str(error)), False
     st.html(f'<p class="spill-small" role="status">{literal(said)}</p>')
     return able
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from core import paths
 from core.figures.transfer_tables import Row, around, is_own, member, models, points
 from core.studies.spillover_words import percent
 from core.studies.transfer_words import WORKED, cell_reading
@@ -149,6 +150,7 @@ def scores_note(summary: Mapping[str, Any]) -> str:
 def show_provenance(now: Shown) -> None:
     """Folded: what was measured, how, by which command, when, and the limits of detector and coherence."""
     summary, record, settings = now.summary, now.summary["provenance"], now.summary["settings"]
+    command = literal(paths.placeless(str(record.get("command", "unknown"))))
     suites = " + ".join(f"{n} {name}" for name, n in summary["suites"].items())
     made = record.get("models", {})
     facts = [
@@ -171,7 +173,7 @@ def show_provenance(now: Shown) -> None:
     with st.expander(f"Where the numbers come from: n = {summary['n']} prompts", icon=":material/receipt_long:"):
         st.html(
             f"<dl class='spill-facts'>{items}</dl>{limits_html(now)}<p class='spill-small'>{badge(now.result)} Made by "
-            f"<code>{literal(str(record.get('command', 'unknown')))}</code>. Method after arXiv 2606.20225.</p>"
+            f"<code>{command}</code>. Method after arXiv 2606.20225.</p>"
         )
 
 
