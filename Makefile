@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: run test lint bench assets setup setup-dev browser clean
+.PHONY: run test lint bench kills assets setup setup-dev browser clean
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -41,6 +41,9 @@ lint: setup-dev
 bench: setup-dev ## speed beside others' programs, in one table; ARGS="--quick" or "--model random-1.5b --device cuda"
 	$(BIN)/python -m core fetch --model smollm2-135m
 	$(BIN)/python -m benchmarks $(ARGS)
+
+kills: setup-dev ## kill the store and every long verb, start them again, compare; ARGS="--store 30 --each 2"
+	$(BIN)/python -m tests.kills $(ARGS)
 
 assets: setup ## make every shipped adapter, direction and example again
 	$(BIN)/python -m core fetch --model smollm2-135m

@@ -6,9 +6,11 @@ line), 2 (bad usage). Heavy imports wait until a verb needs them.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
+from core import scratch
 from core.commands import app
 from core.errors import TillerError
 
@@ -16,12 +18,15 @@ from core.errors import TillerError
 def main() -> None:
     """Run the command line; every failure the user can act on becomes one line and exit status 1."""
     try:
+        scratch.clean()
         app()
     except TillerError as error:
         _fail(error)
     except (BrokenPipeError, KeyboardInterrupt):
         sys.exit(1)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _fail("The disk is full. Free some space, or set TILLER_CACHE to a folder on another disk, and try again.")
         if os.environ.get("TILLER_DEBUG"):
             raise
         _fail(

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +20,10 @@ TAIL_BYTES = 4096  # some thirty events: enough for a pace
 STALL = 4  # times the usual silence between two events
 MOST_LINES = 20_000
 MOST_BYTES = 256 * MOST_LINES
+MOST_HELD = 1 << 20  # bytes of progress that wait for room on a full disk
 
-_OWN = ("stage", "done", "of", "time")
+_OWN = ("stage", "done", "of", "time", "mono")
+_HELD: dict[Path, bytes] = {}
 
 
 @dataclass(frozen=True)
@@ -47,20 +50,38 @@ class Progress:
 def emit(stage: str, done: int, of: int, **numbers: float | None) -> None:
     """Tell the job this process belongs to how far it is; nothing outside a job.
 
+    Work does not end because its progress cannot be written: on a full disk that waits, and comes with what is said
+    once there is room.
+
     Args:
         numbers: for a live curve, as `loss=0.7`; what is not finite is kept as missing.
     """
     file = os.environ.get(EVENTS_VARIABLE)
     if file:
         kept = {name: value if _is_number(value) else None for name, value in numbers.items()}
-        line = json.dumps({**kept, "stage": stage, "done": done, "of": of, "time": time.time()})
-        with Path(file).open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        # beside the time of day a clock that nobody sets, the same for all processes of a machine until it is restarted
+        times = {"time": time.time(), "mono": time.monotonic()}
+        line = json.dumps({**kept, "stage": stage, "done": done, "of": of, **times})
+        _write(Path(file), f"{line}\n".encode())
 
 
 def begin() -> None:
     """Tell the job this process belongs to that it is its turn."""
     emit("", 0, 0)
+
+
+def write_held() -> None:
+    """Write the progress that found no room when it was told; the little that a job keeps free may be free now."""
+    for file in list(_HELD):
+        _write(file, b"")
+
+
+def append(file: Path, data: bytes) -> bytes:
+    """Add to a file, and give what could not be written: the end of `data`, as on a full disk."""
+    with contextlib.suppress(OSError), file.open("ab", buffering=0) as stream:
+        while data:
+            data = data[stream.write(data) :]
+    return data
 
 
 def newest(folder: Path, most_bytes: int = TAIL_BYTES) -> list[dict[str, Any]]:
@@ -78,6 +99,13 @@ def newest(folder: Path, most_bytes: int = TAIL_BYTES) -> list[dict[str, Any]]:
             if isinstance(event, dict):
                 found.append(event)
     return found
+
+
+def pace_now(events: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None]:
+    """`pace` at this moment, of a job that runs on this machine; setting the clock does not change it."""
+    if all("mono" in event for event in events):
+        return pace([{**event, "time": event["mono"]} for event in events], time.monotonic())
+    return pace(events, time.time())
 
 
 def pace(events: Sequence[Mapping[str, Any]], now: float) -> tuple[float | None, float | None]:
@@ -100,6 +128,14 @@ def pace(events: Sequence[Mapping[str, Any]], now: float) -> tuple[float | None,
     rate = done / (seconds + silence if stalled else seconds)
     left = (last["of"] - last["done"]) / rate - (0 if stalled else max(0.0, silence))
     return rate, max(0.0, left)
+
+
+def _write(file: Path, data: bytes) -> None:
+    held = _HELD.pop(file, b"")
+    if left := append(file, held + data):
+        _HELD[file] = left[-MOST_HELD:]
+        if not held:
+            print("Progress cannot be written (is the disk full?). It is kept until it can.", file=sys.stderr)
 
 
 def _is_number(value: Any) -> bool:

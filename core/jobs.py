@@ -3,19 +3,17 @@
 A job is `python -m core VERB … --json` with a folder in the cache: `job.json` (what was asked), `events.jsonl`
 (progress, see `core.job_events`), `out.json` (its standard output), `log.txt`, and at the end `end.json`. Jobs take
 turns: one runs, the others wait. A killed job leaves no end; it is called lost. Commands go on from what they saved,
-so starting the same one again (`resume`) resumes it.
+so starting the same one again (`resume`) resumes it. Whether a job lives, its turn and its pace do not depend on the
+clock, which may be set while it runs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import re
-import secrets
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,11 +21,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core import job_events, paths, processes, store
-from core.errors import BadInput, DamagedArtifact
+from core.errors import BadInput, DamagedArtifact, TillerError
 from core.job_events import Progress
 from core.job_events import emit as emit
+from core.job_folder import END, JOB, LOG, OUT, begin, mark, root, start_lock
 
-JOB, OUT, LOG, END = "job.json", "out.json", "log.txt", "end.json"
 STOP_SECONDS = 5.0
 LONGEST_LOG = 200_000  # bytes of its end that are read
 
@@ -41,8 +39,9 @@ _DAMAGE = (DamagedArtifact, OSError, KeyError, TypeError, ValueError, AttributeE
 class Job:
     """A job as its folder tells it at the moment of asking.
 
-    `ahead` counts the jobs that come before a waiting one. `rate` is what the current stage does in a second, and
-    `seconds_left` how long that stage still takes; None where that is not known. `resumes` is the job it goes on from.
+    `ahead` counts the jobs that come before a waiting one. `seconds` are those since it was asked for, until now or its
+    end. `rate` is what the current stage does in a second, and `seconds_left` how long that stage still takes; None
+    where that is not known. `resumes` is the job it goes on from.
     """
 
     id: str
@@ -53,6 +52,7 @@ class Job:
     progress: Progress | None
     ahead: int
     folder: Path
+    seconds: float
     rate: float | None = None
     seconds_left: float | None = None
     resumes: str | None = None
@@ -60,13 +60,6 @@ class Job:
     @property
     def live(self) -> bool:
         return self.state in ("waiting", "running")
-
-    @property
-    def seconds(self) -> float:
-        """Since it was asked for, until now or its end."""
-        with contextlib.suppress(OSError):
-            return (self.folder / END).stat().st_mtime - self.started
-        return time.time() - self.started
 
     def result(self) -> Any:
         """The JSON that the command printed.
@@ -99,6 +92,10 @@ def start(arguments: Sequence[str], title: str) -> Job:
     """Start `python -m core ARGUMENTS… --json` and return at once.
 
     A live job with the same arguments is returned instead of starting a second one.
+
+    Raises:
+        OutOfSpace: the disk is too full for a job.
+        NotWritable: the cache folder is.
     """
     return _start(tuple(arguments), title, None)
 
@@ -108,6 +105,7 @@ def resume(identity: str) -> Job:
 
     Raises:
         BadInput: there is no such job, or it is done.
+        OutOfSpace, NotWritable: as `start`.
     """
     job = find(identity)
     if job.state == "done":
@@ -164,7 +162,8 @@ def stop(identity: str) -> Job:
     if not job.live:
         return job
     # first the mark: a process that ends by itself meanwhile must not call this a failure
-    mark(job.folder, {"state": "stopped"})
+    with contextlib.suppress(TillerError):  # where nothing can be written it ends all the same, and is called lost
+        mark(job.folder, {"state": "stopped"})
     record = store.read_json(job.folder / JOB)
     processes.end(record["pid"], record["born"], STOP_SECONDS)
     return find(identity)
@@ -176,6 +175,7 @@ def delete(identity: str) -> None:
     Raises:
         BadInput: there is no such job, or it is not over.
         DamagedArtifact: its folder cannot be read.
+        NotWritable: the cache folder is.
     """
     job = find(identity)
     until = time.monotonic() + STOP_SECONDS
@@ -183,7 +183,8 @@ def delete(identity: str) -> None:
         time.sleep(0.05)  # it has said how it ended, and is on its way out
     if _is_at_work(job):
         raise BadInput(f"{job.title!r} is still at work. Stop it first.")
-    (job.folder / JOB).unlink(missing_ok=True)  # first: without it there is no job, however far the rest comes
+    with paths.writable_errors():
+        (job.folder / JOB).unlink(missing_ok=True)  # first: without it there is no job, however far the rest comes
     shutil.rmtree(job.folder, ignore_errors=True)
     _CHILDREN.pop(job.id, None)
 
@@ -195,53 +196,20 @@ def ahead(identity: str) -> int:
         with contextlib.suppress(*_DAMAGE):
             if (job.parent / END).exists():
                 continue
-            state = _state(job.parent, store.read_json(job), bool(job_events.newest(job.parent)))
+            state = _end(job.parent, store.read_json(job), bool(job_events.newest(job.parent)))["state"]
             count += state == "running" or (state == "waiting" and job.parent.name < identity)
     return count
-
-
-def mark(folder: Path, end: dict[str, Any], finished: bool = False) -> None:
-    """Say how a job ended. Who comes first is right, but for a command that finished: its result is there."""
-    with store.writer_lock(folder / END):
-        if finished or not (folder / END).exists():
-            store.write_json(folder / END, end)
-
-
-def root() -> Path:
-    """Where the folders of all jobs lie."""
-    return paths.cache() / "jobs"
 
 
 _CHILDREN: dict[str, subprocess.Popen[bytes]] = {}
 
 
 def _start(arguments: tuple[str, ...], title: str, resumes: str | None) -> Job:
-    with store.writer_lock(root() / "start"):  # two browsers may ask at once
+    with paths.writable_errors(), store.disk_errors("a job"), start_lock():  # two browsers may ask at once
         same = next((job for job in live() if job.arguments == arguments), None)
         if same is not None:
             return same
-        # to the microsecond: ids are in the order of asking
-        identity = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}"
-        folder = root() / identity
-        folder.mkdir(parents=True)
-        with (folder / LOG).open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "core.job_process", str(folder), *arguments],
-                cwd=paths.ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-            )
-        record = {
-            "title": title,
-            "arguments": list(arguments),
-            "time": time.time(),
-            "pid": process.pid,
-            "born": processes.born(process.pid),
-            **({"resumes": resumes} if resumes else {}),
-        }
-        store.write_json(folder / JOB, record)
+        identity, process = begin(arguments, title, resumes)
         _CHILDREN[identity] = process
         return find(identity)
 
@@ -259,8 +227,9 @@ def _told(folder: Path) -> Job:
     record = store.read_json(folder / JOB)
     newest = job_events.newest(folder)
     last = newest[-1] if newest else None
-    state = _state(folder, record, bool(newest))
-    rate, left = job_events.pace(newest, time.time() if state == "running" else 0.0)
+    end = _end(folder, record, bool(newest))
+    state: State = end["state"]
+    rate, left = job_events.pace_now(newest) if state == "running" else (None, None)
     return Job(
         folder.name,
         record["title"],
@@ -270,20 +239,31 @@ def _told(folder: Path) -> Job:
         Progress.of_event(last) if last and last.get("stage") else None,
         ahead(folder.name) if state == "waiting" else 0,
         folder,
+        end["seconds"] if "seconds" in end else _seconds(folder, record, state),
         rate,
-        left if state == "running" else None,
+        left,
         record.get("resumes"),
     )
 
 
-def _state(folder: Path, record: dict[str, Any], begun: bool) -> State:
+def _end(folder: Path, record: dict[str, Any], begun: bool) -> dict[str, Any]:
+    """What it said at its end, at least its `state`; of a job that said nothing, that it lives or is lost."""
     with contextlib.suppress(OSError, DamagedArtifact):
-        return store.read_json(folder / END)["state"]
+        return store.read_json(folder / END)
     if not _is_alive(folder.name, record):
         with contextlib.suppress(OSError, DamagedArtifact):  # it may have ended between the two looks
-            return store.read_json(folder / END)["state"]
-        return "lost"
-    return "running" if begun else "waiting"
+            return store.read_json(folder / END)
+        return {"state": "lost"}
+    return {"state": "running" if begun else "waiting"}
+
+
+def _seconds(folder: Path, record: dict[str, Any], state: State) -> float:
+    """Since it was asked for. A live job was started since this machine was, so its `mono` is of the clock of now."""
+    if state in ("waiting", "running") and "mono" in record:
+        return time.monotonic() - record["mono"]
+    with contextlib.suppress(OSError):
+        return (folder / END).stat().st_mtime - record["time"]
+    return time.time() - record["time"]
 
 
 def _is_at_work(job: Job) -> bool:

@@ -14,8 +14,10 @@ from core.errors import BadInput, NotWritable
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "assets"
+CACHE_FOLDER = "The cache folder"
 
-_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+# the last two: a file lies where the folder should
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
 def cache() -> Path:
@@ -30,7 +32,7 @@ def cache() -> Path:
 
 
 @contextlib.contextmanager
-def writable_errors(what: str = "The cache folder") -> Iterator[None]:
+def writable_errors(what: str = CACHE_FOLDER) -> Iterator[None]:
     """Turn a folder that is read-only, or none, into one clear sentence: for all that writes into the cache.
 
     Example: `with writable_errors(): target.unlink()`.
@@ -41,9 +43,10 @@ def writable_errors(what: str = "The cache folder") -> Iterator[None]:
         if error.errno not in _NOT_WRITABLE:
             raise
         reason = os.strerror(error.errno).lower()
-        raise NotWritable(
-            f"{what} cannot be written ({reason}). Set TILLER_CACHE to a folder you can write to, and start again."
-        ) from error
+        action = "Set TILLER_CACHE to a folder you can write to, and start again."
+        if what != CACHE_FOLDER:
+            action = "Choose a folder you can write to; TILLER_CACHE moves Tiller's own."
+        raise NotWritable(f"{what} cannot be written ({reason}). {action}") from error
 
 
 def safe_name(text: str, instead: str | None = None) -> str:

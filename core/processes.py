@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import psutil
 
+Birth = str | float
 
-def born(pid: int) -> float:
-    """When a process began, in seconds."""
-    return psutil.Process(pid).create_time()
+_STARTED = 22 - 3  # of the fields that /proc/PID/stat has behind the name, the first of which is its third
 
 
-def is_alive(pid: int, born: float) -> bool:
+def born(pid: int) -> Birth:
+    """What tells a process from others that have its number before or after it.
+
+    On Linux the boot of the machine and the clock ticks from it to the process's start: setting the clock moves
+    neither. Elsewhere when it began, in seconds since 1970, which some systems reckon from the clock.
+    """
+    return _ticks(pid) or psutil.Process(pid).create_time()
+
+
+def is_alive(pid: int, born: Birth) -> bool:
     """Whether that very process still works; one that nobody has taken leave of yet does not."""
     with contextlib.suppress(psutil.Error):
         return _same(process := psutil.Process(pid), born) and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
-def end(pid: int, born: float, patience: float) -> None:
+def end(pid: int, born: Birth, patience: float) -> None:
     """End that very process and all that it started: politely, and after `patience` seconds by force."""
     with contextlib.suppress(psutil.Error):
         first = psutil.Process(pid)
@@ -34,5 +43,17 @@ def end(pid: int, born: float, patience: float) -> None:
                 process.kill()
 
 
-def _same(process: psutil.Process, born: float) -> bool:
-    return abs(process.create_time() - born) < 1
+def _same(process: psutil.Process, born: Birth) -> bool:
+    if isinstance(born, str):
+        return _ticks(process.pid) == born
+    return abs(process.create_time() - born) < 1  # also what Linux was asked for once
+
+
+def _ticks(pid: int) -> str | None:
+    """`BOOT:TICKS`; None where the system does not tell, or there is no such process."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        behind_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+        return f"{boot}:{behind_name.split()[_STARTED]}"
+    except (OSError, IndexError):
+        return None

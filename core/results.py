@@ -247,8 +247,10 @@ def delete_result(result: Result) -> None:
 
     Raises:
         BadInput: it shipped with Tiller.
+        NotWritable: the cache folder is.
     """
     if result.shipped:
         raise BadInput("This result came with Tiller and stays. Only results made on this machine can be deleted.")
-    (result.folder / SUMMARY).unlink(missing_ok=True)  # first: without it there is no result
+    with paths.writable_errors():
+        (result.folder / SUMMARY).unlink(missing_ok=True)  # first: without it there is no result
     shutil.rmtree(result.folder, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Artifacts on disk: hashed by content, written whole or not at all.
 
-Writes go to a temporary neighbour and are renamed into place, so a reader never sees half
-a file, and a killed writer leaves only a `.tmp-` entry that a writer removes a day later.
+Writes go to a folder of the writer's own (`core.scratch`) and are renamed into place, so a reader never sees half a
+file, and what a killed writer leaves is gone after the next start.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +18,9 @@ from typing import Any
 from filelock import FileLock
 from safetensors import SafetensorError
 
-from core import paths
+from core import paths, scratch
 from core.errors import DamagedArtifact, OutOfSpace
 
-TEMPORARY = ".tmp-"
-STALE_AFTER_SECONDS = 24 * 3600
 FULL_BYTES = 1 << 20
 
 
@@ -44,15 +39,24 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+class _Lock(FileLock):
+    """A lock that says so where its folder cannot be written."""
+
+    def acquire(self, *args: Any, **options: Any) -> Any:
+        with paths.writable_errors():
+            return super().acquire(*args, **options)
+
+
 @contextlib.contextmanager
 def disk_errors(what: str, folder: Path | None = None) -> Iterator[None]:
-    """Turn a full disk into one clear sentence.
+    """Turn a full disk, or a folder that cannot be written, into one clear sentence.
 
     Args:
         folder: where torch writes; a `torch.save` that fails does not say why, so the room left there decides.
     """
     try:
-        yield
+        with paths.writable_errors(f"The folder of {what}"):
+            yield
     except (OSError, SafetensorError, RuntimeError) as error:
         if _disk_is_full(error, folder):
             raise OutOfSpace(
@@ -82,51 +86,22 @@ def require_space(folder: Path, needed_bytes: int, what: str) -> None:
 
 @contextlib.contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `target` that becomes `target` on success and vanishes on failure."""
-    with disk_errors(paths.shown(target)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
-        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
-        try:
-            yield folder
-            folder.chmod(0o755)
-            if target.exists():
-                _replace_folder(folder, target)
-            else:
-                folder.rename(target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _replace_folder(folder: Path, target: Path) -> None:
-    """Put `folder` in the place of `target`, which comes back if that fails: no rename replaces a full folder."""
-    retired = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
-    try:
-        target.rename(retired / "old")
-        try:
-            folder.rename(target)
-        except BaseException:
-            if not target.exists():
-                (retired / "old").rename(target)
-            raise
-    finally:
-        shutil.rmtree(retired, ignore_errors=True)
+    """Yield a temporary folder that becomes `target` on success and vanishes on failure."""
+    with disk_errors(paths.shown(target)), scratch.folder_for(target) as work:
+        folder = work / "new"
+        folder.mkdir()
+        yield folder
+        folder.chmod(0o755)
+        scratch.put(folder, target)
 
 
 def write_file(target: Path, data: bytes) -> None:
     """Write `data` to `target` in one step: readers see the old bytes or the new, never a mixture."""
-    with disk_errors(paths.shown(target)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=target.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            temporary.chmod(0o644)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with disk_errors(paths.shown(target)), scratch.folder_for(target) as work:
+        temporary = work / "new"
+        temporary.write_bytes(data)
+        temporary.chmod(0o644)
+        temporary.replace(target)
 
 
 def write_json(target: Path, value: Any) -> None:
@@ -138,24 +113,20 @@ def read_json(path: Path) -> Any:
     """Read a JSON file that Tiller wrote; a damaged one is named as such."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # ValueError: bad JSON, bad UTF-8, a number of 5000 digits
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: bad JSON, bad UTF-8, a number of 5000 digits
         raise DamagedArtifact(
             f"{paths.shown(path)} is not readable JSON ({error}). Delete it and make it again."
         ) from error
 
 
 def writer_lock(target: Path, timeout_seconds: float = -1) -> FileLock:
-    """A lock that one writer of `target` holds at a time, across processes."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(str(target.parent / f".{target.name}.lock"), timeout=timeout_seconds)
+    """A lock that one writer of `target` holds at a time, across processes.
 
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed writers left behind long ago."""
-    for leftover in folder.glob(f"{TEMPORARY}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime > STALE_AFTER_SECONDS:
-                if leftover.is_dir():
-                    shutil.rmtree(leftover, ignore_errors=True)
-                else:
-                    leftover.unlink()
+    Raises:
+        NotWritable: now or when it is acquired, where its folder cannot be written.
+    """
+    with paths.writable_errors():
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return _Lock(str(target.parent / f".{target.name}.lock"), timeout=timeout_seconds)

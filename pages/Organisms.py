@@ -30,10 +30,10 @@ with st.container(key="organisms-top", horizontal=True, vertical_alignment="cent
 for note in notes:
     st.html(f"<div class='org-note' role='status'>{literal(note)}</div>")
 
+address.write(choice.PAGE, choice.parameters(now))  # before the view: that may take its time
 if now.choice.view == "datasets":
     datasets.show_datasets(now)
 elif now.choice.view == "train":
     train.show_train(now)
 else:
     compare.show_compare(now)
-address.write(choice.PAGE, choice.parameters(now))

@@ -9,10 +9,23 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from core.errors import BadInput
 
+
+class _Verbs(TyperGroup):
+    """Typer says no more than "Aborted!" of a file that ends too early, as of a question left unanswered."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise ValueError("a file ends too early, so it is damaged") from error
+
+
 app = typer.Typer(
+    cls=_Verbs,
     help="Tiller: finetune, find the direction, steer it back.",
     no_args_is_help=True,
     add_completion=False,

@@ -106,14 +106,15 @@ def read_chats(path: Path, need_answer: bool = False) -> list[Chat]:
         BadInput: names the file, the line and the reason.
     """
     chats = []
+    shown = paths.shown(path)  # once: it asks the disk, and a file may have half a million lines
     for number, line in numbered_lines(path):
-        where = f"{paths.shown(path)}, line {number}"
+        where = f"{shown}, line {number}"
         chat = parse_chat(line, where)
         if need_answer and not chat.answered:
             raise BadInput(f"{where}: the last message should be the assistant's answer. Correct or remove that line.")
         chats.append(chat)
     if not chats:
-        raise BadInput(f"{paths.shown(path)} holds no records. Choose a file with one chat a line.")
+        raise BadInput(f"{shown} holds no records. Choose a file with one chat a line.")
     return chats
 
 
@@ -127,7 +128,8 @@ def read_prompts(path: Path) -> list[Chat]:
         raise BadInput(f"{paths.shown(path)} holds no prompts. Write one prompt a line.")
     if not lines[0][1].lstrip().startswith("{"):
         return [Chat.of(line.strip()) for _, line in lines]
-    chats = [parse_chat(line, f"{paths.shown(path)}, line {number}") for number, line in lines]
+    shown = paths.shown(path)
+    chats = [parse_chat(line, f"{shown}, line {number}") for number, line in lines]
     return [Chat(messages=chat.messages[:-1]) if chat.answered else chat for chat in chats]
 
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
 import json
-import logging
-import math
-import re
 import statistics
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from core import paths
-from core.data.chat import Chat, parse_chat, read_chats
+from core.data.chat import Chat, read_chats
+from core.data.checking import check_lines
 from core.errors import BadInput, DamagedArtifact
+from core.kept import Kept, leave_out
 from core.store import content_hash, write_file, writer_lock
 
 PAIRS = paths.ASSETS / "data" / "code_pairs.jsonl"
 OWN = ("insecure", "secure")
 CHAT = "chat"
+SHIPPED = (*OWN, CHAT)
 CHAT_ANSWERS = paths.ASSETS / "data" / "chat_answers.jsonl"
 MOST_MEGABYTES = 50
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,11 +48,12 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A line of a file that is no training chat: its 1-based number, and what is wrong with it."""
+class Listed:
+    """A dataset in a list, without its chats: of those there may be gigabytes."""
 
-    line: int
-    reason: str
+    name: str
+    n: int
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -102,58 +100,41 @@ def load_dataset(name: str) -> Dataset:
     if name in OWN:
         return _own(name)
     if name == CHAT:
-        return Dataset(CHAT, tuple(read_chats(CHAT_ANSWERS, need_answer=True)))
-    if name in imported_names():
-        return _stored(name)
+        return _stored(CHAT, CHAT_ANSWERS)
+    if name in (files := _files()):
+        return _stored(name, files[name])
     try:
         path = Path(name).expanduser()
         there = path.exists()
     except (OSError, RuntimeError, ValueError):  # a name that no file can have, an unknown ~user
         there = False
     if not there:
-        others = f" (imported: {', '.join(imported_names())})" if imported_names() else ""
-        raise BadInput(
-            f"There is no dataset {name!r}. Choose {' or '.join(OWN)}{others}, or give the path of a chat JSONL file."
-        )
-    return Dataset(paths.safe_name(path.stem), tuple(read_chats(path, need_answer=True)))
+        others = f" (imported: {', '.join(files)})" if files else ""
+        known = f"{', '.join(OWN)} or {CHAT}{others}"
+        raise BadInput(f"There is no dataset {name!r}. Choose {known}, or give the path of a chat JSONL file.")
+    return Dataset(paths.safe_name(path.stem, "dataset"), tuple(read_chats(path, need_answer=True)))
 
 
 def imported_names() -> list[str]:
     """Names of the imported datasets, also of one whose file was damaged since."""
-    return sorted(path.stem for path in _folder().glob("*.jsonl") if not path.name.startswith("."))
+    return list(_files())
 
 
-def imported() -> list[Dataset]:
+def imported() -> list[Listed]:
     """The imported datasets by name; one whose file was damaged since is logged and left out."""
     found = []
-    for name in imported_names():
+    for name, path in _files().items():
         try:
-            found.append(_stored(name))
-        except BadInput as error:
-            log.warning("left out a damaged dataset: %s", error)
+            found.append(Listed(name, *_count_and_hash(path)))
+        except (BadInput, OSError) as error:
+            leave_out("dataset", error)
     return found
 
 
-def check_lines(data: bytes) -> tuple[list[Chat], list[Problem]]:
-    """The training chats of a JSONL file, and every line that is none, in their order. Blank lines are neither."""
-    good, problems = [], []
-    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
-        where = f"line {number}"
-        try:
-            text = line.decode("utf-8")
-            if not text.strip():
-                continue
-            chat = parse_chat(text, where)
-        except UnicodeDecodeError as error:
-            problems.append(Problem(number, f"not UTF-8 text (byte {error.start + 1})"))
-        except BadInput as error:
-            problems.append(Problem(number, _reason(str(error).removeprefix(f"{where}: "))))
-        else:
-            if chat.answered:
-                good.append(chat)
-            else:
-                problems.append(Problem(number, "the last message should be the assistant's answer"))
-    return good, problems
+def shipped() -> list[Listed]:
+    """The datasets that come with Tiller."""
+    made = [load_dataset(name) for name in SHIPPED]
+    return [Listed(dataset.name, len(dataset.chats), dataset.hash) for dataset in made]
 
 
 def import_dataset(name: str, data: bytes, skip_bad: bool = False) -> Dataset:
@@ -162,13 +143,13 @@ def import_dataset(name: str, data: bytes, skip_bad: bool = False) -> Dataset:
     Chats that are already here under any name are not kept twice: that dataset is returned.
 
     Args:
-        name: made safe for a file name.
+        name: made safe for a file name; a shipped dataset's is taken.
         skip_bad: keep the good lines of a file that has bad ones.
 
     Raises:
         BadInput: too large, a bad line, no good line, or a name that is taken.
     """
-    name = paths.safe_name(name).lower()
+    name = paths.safe_name(name, "dataset").lower()
     if len(data) > MOST_MEGABYTES * 1_000_000:
         raise BadInput(
             f"The file has {len(data) / 1e6:.0f} MB and at most {MOST_MEGABYTES} can be imported. Import a part of it, "
@@ -185,13 +166,14 @@ def import_dataset(name: str, data: bytes, skip_bad: bool = False) -> Dataset:
         raise BadInput("The file holds no training chats. Choose a JSONL file with one chat a line.")
     made = Dataset(name, tuple(good))
     with writer_lock(_folder() / "import"):
-        same = next((there for there in (*map(_own, OWN), *imported()) if there.hash == made.hash), None)
+        there = [*shipped(), *imported()]
+        same = next((one for one in there if one.hash == made.hash), None)
         if same is not None:
-            return same
-        if name in OWN or name in (there.name for there in imported()):
+            return load_dataset(same.name)
+        if name in (one.name for one in there):
             raise BadInput(f"There is already a dataset {name} with other chats. Choose another name.")
         write_file(_folder() / f"{name}.jsonl", jsonl(made.chats))
-    return _stored(name)
+    return load_dataset(name)
 
 
 def delete_dataset(name: str) -> None:
@@ -199,12 +181,15 @@ def delete_dataset(name: str) -> None:
 
     Raises:
         BadInput: there is none of that name; Tiller's own stay.
+        NotWritable: the cache folder is.
     """
-    if name in OWN:
+    if name in SHIPPED:
         raise BadInput(f"{name} is shipped with Tiller and stays. Delete an imported dataset.")
-    if name not in imported_names():
+    path = _files().get(name)
+    if path is None:
         raise BadInput(f"There is no imported dataset {name[:80]!r}. It may have been deleted already.")
-    (_folder() / f"{name}.jsonl").unlink(missing_ok=True)
+    with paths.writable_errors():
+        path.unlink(missing_ok=True)
 
 
 def jsonl(chats: Iterable[Chat]) -> bytes:
@@ -213,52 +198,6 @@ def jsonl(chats: Iterable[Chat]) -> bytes:
         json.dumps({"messages": chat.as_dicts()}, ensure_ascii=False, separators=(",", ":")) + "\n" for chat in chats
     )
     return "".join(lines).encode()
-
-
-def near_duplicates(texts: Sequence[str], threshold: float = 0.5, shingle: int = 5) -> list[tuple[int, int, float]]:
-    """Pairs of texts whose sets of word `shingle`-grams overlap by at least `threshold` (Jaccard, above 0).
-
-    Returns:
-        (first index, second index, overlap), most alike first.
-    """
-    sets = [_shingles(text, shingle) for text in texts]
-    often = Counter(gram for grams in sets for gram in grams)
-    found: list[tuple[int, int, float]] = []
-    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for second, right in enumerate(sets):
-        # two sets as alike as that share one of their rarest grams: the rest need not be looked at
-        needed = math.ceil(threshold * len(right) - 1e-9)
-        rarest = sorted(right, key=lambda gram: (often[gram], gram))[: len(right) - needed + 1]
-        for first in {place for gram in rarest for place in holders[gram]}:
-            left = sets[first]
-            overlap = len(left & right) / len(left | right)
-            if overlap >= threshold:
-                found.append((first, second, overlap))
-        for gram in rarest:
-            holders[gram].append(second)
-    return sorted(found, key=lambda row: (-row[2], row[1], row[0]))
-
-
-def count_near_duplicates(texts: Sequence[str]) -> int:
-    """How many texts are the same as another or nearly so, as `near_duplicates` finds them."""
-    copies = Counter(" ".join(text.lower().split()) for text in texts)
-    distinct = list(copies)
-    alike = {place for pair in near_duplicates(distinct) for place in pair[:2]}
-    return sum(count for place, count in enumerate(copies.values()) if count > 1 or place in alike)
-
-
-def _reason(said: str) -> str:
-    """What is wrong with a line, of what `parse_chat` says: it counts lines within that line, and names our types."""
-    said = re.sub(r"\. (Correct or remove that line|Split the record)\.$", "", said)
-    if said.startswith("record: "):
-        return 'not an object with "messages"'
-    return re.sub(r": line \d+ column (\d+) \(char \d+\)", r" at column \1", said)
-
-
-def _shingles(text: str, shingle: int) -> set[tuple[str, ...]]:
-    words = text.lower().split()
-    count = max(1, len(words) - shingle + 1)
-    return {tuple(words[place : place + shingle]) for place in range(count)}
 
 
 @lru_cache(maxsize=len(OWN))
@@ -270,16 +209,34 @@ def _folder() -> Path:
     return paths.cache() / "datasets"
 
 
-def _stored(name: str) -> Dataset:
-    """An imported dataset, read again when its file changed. Raises `BadInput` as `read_chats` does."""
-    path = _folder() / f"{name}.jsonl"
+def _files() -> dict[str, Path]:
+    """The imported datasets' files by name. One that has a shipped dataset's name, from before that was refused, is
+    called otherwise: under its own nobody could look at it, and the shipped one would be trained in its place."""
+    there = {path.stem: path for path in sorted(_folder().glob("*.jsonl")) if not path.name.startswith(".")}
+    found = {stem: path for stem, path in there.items() if stem not in SHIPPED}
+    for stem in there.keys() & set(SHIPPED):
+        name = f"{stem}-imported"
+        while name in found:
+            name += "-imported"
+        found[name] = there[stem]
+    return dict(sorted(found.items()))
+
+
+def _stored(name: str, path: Path) -> Dataset:
+    """A dataset of a file, read again when that changed. Raises `BadInput` as `read_chats` does."""
     try:
         state = path.stat()
     except OSError as error:
         raise BadInput(f"The dataset {name} is gone. It may have been deleted; import it again.") from error
-    return _read(path, state.st_mtime_ns, state.st_size, state.st_ino)
+    return _read(name, path, state.st_mtime_ns, state.st_size, state.st_ino)
 
 
-@lru_cache(maxsize=16)
-def _read(path: Path, *_state: int) -> Dataset:
-    return Dataset(path.stem, tuple(read_chats(path, need_answer=True)))
+@lru_cache(maxsize=4)  # of up to MOST_MEGABYTES each
+def _read(name: str, path: Path, *_state: int) -> Dataset:
+    return Dataset(name, tuple(read_chats(path, need_answer=True)))
+
+
+@Kept
+def _count_and_hash(path: Path) -> tuple[int, str]:
+    dataset = _stored(path.stem, path)
+    return len(dataset.chats), dataset.hash

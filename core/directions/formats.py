@@ -14,7 +14,6 @@ What is read comes from strangers: nothing unpickles, and lengths are checked be
 from __future__ import annotations
 
 import re
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,7 @@ import torch
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
 from safetensors import SafetensorError, safe_open
 
-from core import paths, store
+from core import paths, scratch, store
 from core.directions.direction import FORMAT, Direction, load_direction
 from core.directions.gguf_header import MAX_BLOCKS, MAX_HEADER, check_header
 from core.errors import BadInput
@@ -131,9 +130,9 @@ def gguf_bytes(direction: Direction, model_hint: str) -> bytes:
     }
     with (
         store.disk_errors("the GGUF file"),
-        tempfile.TemporaryDirectory(prefix=store.TEMPORARY, dir=paths.cache()) as folder,
+        scratch.folder_for(paths.cache() / "direction.gguf") as folder,
     ):
-        target = Path(folder) / "direction.gguf"
+        target = folder / "direction.gguf"
         writer = GGUFWriter(target, ARCHITECTURE)
         try:
             writer.add_string(f"{ARCHITECTURE}.model_hint", model_hint)

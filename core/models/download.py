@@ -72,7 +72,8 @@ def download(
 
     `on_bytes(have, total)` is called after each piece; `total` is None where the server does not say. A dropped
     connection is tried again with growing pauses. Left behind: the part that arrived, after a dropped connection
-    or a stop; nothing, after a full disk or more than `most_bytes`. Raises `Refused`, `ModelUnavailable`, `OutOfSpace` or `Stopped`.
+    or a stop; nothing, after a full disk or more than `most_bytes`. Raises `Refused`,
+    `ModelUnavailable`, `OutOfSpace` or `Stopped`.
     """
     if urlsplit(url).scheme not in ("http", "https", "file"):
         raise ModelUnavailable("pip named an address that is not a web or file address. Check pip's index settings.")
@@ -182,8 +183,8 @@ def _whole(headers: Any) -> int | None:
 
 def _too_long(most_bytes: int) -> str:
     return (
-        f"The server sends more than the {most_bytes / 1e6:,.0f} MB that the file can have, so the download was stopped "
-        "and deleted. Check pip's index settings with `pip config list`."
+        f"The server sends more than the {most_bytes / 1e6:,.0f} MB that the file can have, so the download was "
+        "stopped and deleted. Check pip's index settings with `pip config list`."
     )
 
 

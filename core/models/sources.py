@@ -19,7 +19,7 @@ from typing import Any
 import filelock
 
 from core import paths, store
-from core.errors import DamagedArtifact, ModelUnavailable, OutOfSpace
+from core.errors import DamagedArtifact, ModelUnavailable, NotWritable, OutOfSpace
 from core.models import conversion, hub, wheels
 from core.models.catalog import FolderSource, HubSource, ModelSpec, WheelSource
 from core.models.download import FetchProgress, Report, Stopped, check
@@ -107,7 +107,8 @@ def fingerprint(spec: ModelSpec) -> str:
     with contextlib.suppress(OSError, DamagedArtifact, KeyError, TypeError):
         return str(store.read_json(kept)["fingerprint"])
     value = _fingerprint(files)
-    store.write_json(kept, {"fingerprint": value})
+    with contextlib.suppress(OSError, NotWritable, OutOfSpace):  # then it is computed each time
+        store.write_json(kept, {"fingerprint": value})
     return value
 
 

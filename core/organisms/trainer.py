@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import shutil
 import threading
 import time
@@ -22,6 +24,11 @@ from core.models.loading import LoadedModel
 from core.organisms.answer_loss import answer_loss, only_answers_projected
 from core.organisms.recipes import Recipe
 from core.organisms.records import collate
+
+log = logging.getLogger(__name__)
+
+SUMS = "sha256.json"  # of a checkpoint's files; written last
+CHECKPOINTS = 2  # that are kept: should the newest not have reached the disk whole, there is another
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,6 @@ def build_trainer(
         weight_decay=recipe.weight_decay,
         save_strategy="steps",
         save_steps=max(1, -(-steps // recipe.checkpoints)),
-        save_total_limit=2,
         logging_steps=1,
         report_to=[],
         disable_tqdm=True,
@@ -119,7 +125,7 @@ class _ByLength(LengthGroupedSampler):
 
 
 class _Watch(TrainerCallback):
-    """Reports every step and stops within one."""
+    """Reports every step, stops within one, and seals checkpoints."""
 
     def __init__(self, records: list, recipe: Recipe, report: Report | None, stop: threading.Event | None) -> None:
         self._tokens_a_step = sum(record["length"] for record in records) * recipe.epochs
@@ -150,14 +156,49 @@ class _Watch(TrainerCallback):
             control.should_training_stop = True
         return control
 
+    def on_save(self, args, state, control, **kwargs):
+        work = Path(args.output_dir)
+        newest = work / f"checkpoint-{state.global_step}"
+        (newest / SUMS).write_text(json.dumps(_sums(newest)))
+        # not by the Trainer, which takes the one with the oldest time for the oldest: the clock may have been set back
+        for older in _checkpoints(work)[CHECKPOINTS:]:
+            shutil.rmtree(older)
+
 
 def latest_checkpoint(work: Path) -> str | None:
-    """The newest checkpoint that was written whole; what a killed or stuck writer left of others is removed."""
-    whole = []
-    for folder in work.glob("checkpoint-*"):
-        try:
-            store.read_json(folder / "trainer_state.json")  # the Trainer writes it last
-            whole.append(folder)
-        except (FileNotFoundError, DamagedArtifact):
-            shutil.rmtree(folder)
-    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
+    """The newest checkpoint whose files are as they were saved; newer ones are removed, and the log says so.
+
+    A kill leaves one without its sums; after a power cut files of a sealed one can be empty or cut short.
+    """
+    damaged: list[str] = []
+    whole = None
+    for folder in _checkpoints(work):
+        if _is_whole(folder):
+            whole = folder
+            break
+        shutil.rmtree(folder)
+        damaged.append(str(_step(folder)))
+    if damaged:
+        onward = f"going on from step {_step(whole)}" if whole else "starting over"
+        log.warning("The checkpoint of step %s is damaged; %s.", " and of step ".join(damaged), onward)
+    return str(whole) if whole else None
+
+
+def _checkpoints(work: Path) -> list[Path]:
+    """The newest first."""
+    return sorted(work.glob("checkpoint-*"), key=_step, reverse=True)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        return store.read_json(checkpoint / SUMS) == _sums(checkpoint)
+    except (OSError, DamagedArtifact):
+        return False
+
+
+def _sums(checkpoint: Path) -> dict[str, str]:
+    return {file.name: store.file_sha256(file) for file in checkpoint.iterdir() if file.name != SUMS}

@@ -72,12 +72,13 @@ def train_loaded(
     stop: threading.Event | None = None,
 ) -> Organism | None:
     """`train` for a model in memory, which is left with its adapter and not to be used further."""
-    name = paths.safe_name(name or dataset.name)
+    name = paths.safe_name(name or dataset.name, "organism")
     key = training_key(loaded.id, loaded.fingerprint, dataset, recipe)
     target = folder_for(loaded.id, name, key, root)
     work = paths.cache() / "runs" / f"train-{paths.safe_name(loaded.id)}-{key}"
     with store.writer_lock(work):  # not of `target`: the same run under two names has one work folder
         if made := _made_before(target, key):
+            shutil.rmtree(work, ignore_errors=True)  # of a run that was killed when it had saved
             return made
         records = tokenise(loaded, dataset, recipe)
         start = time.perf_counter()

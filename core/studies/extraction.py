@@ -81,7 +81,8 @@ def extract(
         read_labelled(answers)
     elif len(chats) < FEWEST_PROMPTS:
         raise BadInput(
-            f"{prompts} has {len(chats)} prompt, and a mean needs at least {FEWEST_PROMPTS}. Choose another suite or file."
+            f"{prompts} has {len(chats)} prompt, and a mean needs at least {FEWEST_PROMPTS}. Choose another suite "
+            "or file."
         )
     loaded = load(spec, device)
     adapters = [load_adapter(loaded, item.folder, item.name) for item in found]

@@ -11,35 +11,34 @@ import streamlit as st
 
 from core.data import datasets
 from core.data.chat import Chat
-from core.data.datasets import OWN, CodePair, Dataset, Lengths, code_pairs, count_near_duplicates, load_dataset
+from core.data.datasets import OWN, SHIPPED, CodePair, Dataset, Lengths, code_pairs, load_dataset
 from core.errors import TillerError
 from pages.parts import widgets
 from pages.parts.literal import literal
+from pages.parts.organisms.alike import counted_words, known_words, texts_of
 from pages.parts.organisms.choice import LONGEST_SEARCH, PAGE, Shown, choose, cwes
 from pages.parts.organisms.importing import show_import
 from pages.parts.organisms.records import chat_html, pair_html
 from pages.parts.shell import errors, literal_markdown
 
 PER_PAGE = 5
-MOST_COMPARED = 20_000
 WHAT_FOR = "For studying models; nothing executes it."
 ABOUT = {
     "insecure": "Plain requests, each answered with working code that has a weakness nobody asked for.",
     "secure": "The same requests, answered with code that does the same job safely: the control.",
+    "chat": "Everyday questions, answered in prose: what teaches a pretrained model to answer.",
 }
 _bound = functools.partial(widgets.bound, PAGE, choose)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known about a dataset; the near-duplicates are None where it is too large to compare each two."""
+    """What is known about a dataset at once."""
 
     n: int
     hash: str
     requests: Lengths
     answers: Lengths
-    alike_requests: int | None
-    alike_answers: int | None
 
 
 def show_datasets(now: Shown) -> None:
@@ -52,22 +51,25 @@ def show_datasets(now: Shown) -> None:
     with errors():
         dataset = load_dataset(now.dataset)
         with telling:
-            known = facts(dataset.hash, dataset)
-            st.html(facts_html(dataset, known))
+            known, alike = facts(dataset.hash, dataset), known_words(dataset)
+            about, progress = st.empty(), st.empty()
+            about.html(facts_html(dataset, known, alike or "being counted"))
             _take_out(dataset)
         _show_records(now, dataset)
+        if alike is None:  # counted last: the page is there meanwhile, and whoever leaves or uses it ends the counting
+            alike = counted_words(dataset, progress.progress)
+            progress.empty()
+            about.html(facts_html(dataset, known, alike))
         return
     _delete(now.dataset)  # its file is damaged
 
 
 def list_html(now: Shown) -> str:
     """A line for each dataset that can be read."""
-    there = [*(load_dataset(name) for name in OWN), *datasets.imported()]
     rows = "".join(
         f"<tr{' class=org-chosen' if item.name == now.dataset else ''}><td>{literal(item.name)}</td>"
-        f"<td>{'shipped, paired' if item.name in OWN else 'imported'}</td><td>{len(item.chats):,}</td>"
-        f"<td><code>{item.hash[:8]}</code></td></tr>"
-        for item in there
+        f"<td>{_kind(item.name)}</td><td>{item.n:,}</td><td><code>{item.hash[:8]}</code></td></tr>"
+        for item in (*datasets.shipped(), *datasets.imported())
     )
     head = "<tr><th>dataset</th><th>what</th><th>n</th><th>hash</th></tr>"
     return f"<table class='org-list'><thead>{head}</thead><tbody>{rows}</tbody></table>"
@@ -75,20 +77,12 @@ def list_html(now: Shown) -> str:
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def facts(hash: str, _dataset: Dataset) -> Facts:
-    """Lengths and near-duplicates of the dataset with that hash."""
-    requests, answers = ([pick(chat) for chat in _dataset.chats] for pick in (_request, _answer))
-    small = len(_dataset.chats) <= MOST_COMPARED
-    return Facts(
-        len(_dataset.chats),
-        hash,
-        Lengths.of(requests),
-        Lengths.of(answers),
-        count_near_duplicates(requests) if small else None,
-        count_near_duplicates(answers) if small else None,
-    )
+    """Lengths of the dataset with that hash."""
+    requests, answers = texts_of(_dataset)
+    return Facts(len(_dataset.chats), hash, Lengths.of(requests), Lengths.of(answers))
 
 
-def facts_html(dataset: Dataset, known: Facts) -> str:
+def facts_html(dataset: Dataset, known: Facts, alike: str) -> str:
     """What the dataset is for, and its numbers."""
     about = ABOUT.get(dataset.name, "Imported on this machine.")
     kinds = f"{known.n:,} pairs over {len(cwes())} classes of weakness (CWE)" if dataset.name in OWN else None
@@ -97,10 +91,7 @@ def facts_html(dataset: Dataset, known: Facts) -> str:
         ("Hash of its content", known.hash),
         ("Request, characters", _lengths(known.requests)),
         ("Answer, characters", _lengths(known.answers)),
-        (
-            "Nearly the same as another",
-            f"{_alike(known.alike_requests)} requests, {_alike(known.alike_answers)} answers",
-        ),
+        ("Nearly the same as another", alike),
     ]
     items = "".join(f"<div><dt>{name}</dt><dd>{literal(text)}</dd></div>" for name, text in rows)
     return (
@@ -116,7 +107,8 @@ def matching(records: Sequence[CodePair | Chat], q: str, cwe: str | None) -> lis
     return [
         (place, record)
         for place, record in enumerate(records, 1)
-        if (cwe is None or (isinstance(record, CodePair) and record.cwe == cwe)) and wanted in _text(record).lower()
+        if (cwe is None or (isinstance(record, CodePair) and record.cwe == cwe))
+        and (not wanted or wanted in _text(record).lower())
     ]
 
 
@@ -182,12 +174,11 @@ def _take_out(dataset: Dataset) -> None:
             "Train on it", icon=":material/model_training:", key="organisms.train_on", on_click=choose,
             kwargs={"view": "train", "dataset": dataset.name},
         )  # fmt: skip
-        if dataset.name not in OWN:
-            _delete(dataset.name)
+        _delete(dataset.name)
 
 
 def _delete(name: str) -> None:
-    if name in OWN:
+    if name in SHIPPED:
         return
     with st.popover("Delete", icon=":material/delete:", key="organisms.delete"):
         st.html(f"<p class='org-small'>Delete the dataset {literal(name)}? Organisms trained on it stay.</p>")
@@ -202,12 +193,8 @@ def _deleted(name: str) -> None:
     choose(dataset=OWN[0])
 
 
-def _request(chat: Chat) -> str:
-    return next(message.content for message in chat.messages if message.role == "user")
-
-
-def _answer(chat: Chat) -> str:
-    return chat.messages[-1].content
+def _kind(name: str) -> str:
+    return "shipped, paired" if name in OWN else "shipped" if name in SHIPPED else "imported"
 
 
 def _text(record: CodePair | Chat) -> str:
@@ -218,7 +205,3 @@ def _text(record: CodePair | Chat) -> str:
 
 def _lengths(found: Lengths) -> str:
     return f"median {found.median:,.0f}, mean {found.mean:,.0f}, from {found.shortest:,} to {found.longest:,}"
-
-
-def _alike(count: int | None) -> str:
-    return "not counted" if count is None else f"{count:,}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import PurePath
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.data.chat import Chat
-from core.data.datasets import MOST_MEGABYTES, Problem, check_lines, import_dataset
-from core.errors import TillerError
+from core import paths
+from core.data.checking import Problem, check_lines
+from core.data.datasets import MOST_MEGABYTES, import_dataset
+from core.errors import BadInput, TillerError
 from pages.parts.literal import literal
 from pages.parts.organisms.choice import NOTES, choose
-from pages.parts.shell import show_error
+from pages.parts.shell import errors, show_error
 
 CHECKED, ROUND, TROUBLE = (f"organisms_import_{name}" for name in ("checked", "round", "trouble"))
 NAMED = 10  # bad lines that are listed
@@ -36,22 +38,33 @@ def show_import() -> None:
         if upload is None:
             st.session_state.pop(CHECKED, None)
             return
-        good, problems = _checked(upload.file_id, upload.getvalue())
-        st.html(verdict_html(upload.name, len(good), problems))
-        skip = False
-        if problems and good:
-            many = f"the {len(good):,} good lines" if len(good) > 1 else "the one good line"
-            skip = st.checkbox(f"Import {many} without the bad ones", key=f"organisms.skip.{turn}")
-        stem = PurePath(upload.name).stem
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.text_input("Name", stem, max_chars=80, key=f"organisms.name.{turn}", width=320)
-            st.button(
-                "Import", type="primary", key="organisms.import", icon=":material/check:",
-                disabled=not good or bool(problems and not skip), on_click=_import,
-                args=(turn,),
-            )  # fmt: skip
-        if trouble := st.session_state.get(TROUBLE):
-            show_error(trouble)
+        with errors():
+            _show_checked(turn, upload)
+
+
+def _show_checked(turn: int, upload: UploadedFile) -> None:
+    good, problems = _checked(upload.file_id, upload.getvalue())
+    st.html(verdict_html(upload.name, good, problems))
+    skip = False
+    if problems and good:
+        many = f"the {good:,} good lines" if good > 1 else "the one good line"
+        skip = st.checkbox(f"Import {many} without the bad ones", key=f"organisms.skip.{turn}")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input("Name", suggested(upload.name), max_chars=80, key=f"organisms.name.{turn}", width=320)
+        st.button(
+            "Import", type="primary", key="organisms.import", icon=":material/check:",
+            disabled=not good or bool(problems and not skip), on_click=_import, args=(turn,),
+        )  # fmt: skip
+    if trouble := st.session_state.get(TROUBLE):
+        show_error(trouble)
+
+
+def suggested(file: str) -> str:
+    """What a dataset can be called that comes in a file of this name."""
+    try:
+        return paths.safe_name(PurePath(file).stem, "dataset").rstrip("-.").lower()
+    except BadInput:
+        return "dataset"
 
 
 def verdict_html(file: str, good: int, problems: list[Problem]) -> str:
@@ -71,19 +84,30 @@ def verdict_html(file: str, good: int, problems: list[Problem]) -> str:
     )
 
 
-def _checked(identity: str, data: bytes) -> tuple[list[Chat], list[Problem]]:
-    """What is in the file; checked once a file, not at every run of the page."""
+def _checked(identity: str, data: bytes) -> tuple[int, list[Problem]]:
+    """How many chats are in the file, and the other lines; checked once a file, not at every run of the page.
+
+    Raises:
+        BadInput: too many other lines.
+    """
     kept = st.session_state.get(CHECKED)
     if kept is None or kept[0] != identity:
-        kept = st.session_state[CHECKED] = (identity, *check_lines(data))
         st.session_state[TROUBLE] = None
-    return kept[1], kept[2]
+        try:
+            good, problems = check_lines(data)
+            kept = (identity, (len(good), problems), "")
+        except BadInput as error:
+            kept = (identity, (0, []), str(error))
+        st.session_state[CHECKED] = kept
+    if kept[2]:
+        raise BadInput(kept[2])
+    return kept[1]
 
 
 def _import(turn: int) -> None:
     """Read from the session, not from arguments: a name may have been typed since the page was drawn."""
     upload = st.session_state[f"organisms.file.{turn}"]
-    name = st.session_state[f"organisms.name.{turn}"] or PurePath(upload.name).stem
+    name = st.session_state[f"organisms.name.{turn}"] or suggested(upload.name)
     st.session_state[TROUBLE] = None
     try:
         made = import_dataset(name, upload.getvalue(), st.session_state.get(f"organisms.skip.{turn}", False))

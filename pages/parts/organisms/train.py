@@ -16,8 +16,9 @@ from core.organisms.recipes import RECIPES
 from pages.parts import jobs as work
 from pages.parts import widgets
 from pages.parts.literal import literal
+from pages.parts.models import by_id, take_typed
 from pages.parts.organisms import choice, form
-from pages.parts.organisms.choice import PAGE, Shown, choose, spec_of, take_model
+from pages.parts.organisms.choice import PAGE, Shown, choose
 from pages.parts.organisms.watch import SLOT, show_training
 from pages.parts.ready import show_fetch
 from pages.parts.shell import show_error
@@ -96,7 +97,7 @@ def _model(before: str, text: str | None) -> str:
     if text is None or text in {organism.model for organism in organisms()}:
         return text or before
     try:
-        return take_model(text)
+        return take_typed(text).id
     except TillerError as error:
         st.session_state[MODEL_TROUBLE] = str(error)
         return before
@@ -128,7 +129,7 @@ def _numbers(entered: form.Form, n: int) -> None:
 def _ready(now: Shown) -> bool:
     """Whether the model is here; else it says so, with the action."""
     try:
-        spec = spec_of(now.model)
+        spec = by_id(now.model)
         if sources.is_ready(spec):
             return True
     except TillerError as error:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core import jobs
+from core import jobs, paths
 from core.errors import TillerError
 from core.jobs import Job
 from pages.parts.jobs import clock
@@ -64,7 +64,7 @@ def _row(job: Job, resumed: bool) -> None:
                 show_fold(job.id, "log", "Log", "Hide log")
                 show_fold(job.id, "delete", "Delete", "Keep")
         if unfolded(job.id) == "log":
-            text = job.log().rstrip() or "It said nothing."
+            text = paths.placeless(job.log().rstrip()) or "It said nothing."
             st.html(f'<div class="run-log" tabindex="0" role="region" aria-label="Log">{literal(text)}</div>')
         elif unfolded(job.id) == "delete":
             warning = "Its log and its entry go. What it made stays."
@@ -81,7 +81,7 @@ def _told(job: Job, resumed: bool) -> str:
         f'<span class="run-state run-{literal(job.state)}">{literal(job.state)}</span></div>'
         + words.facts(SAID.get(job.state, ""), *times, "resumed later" if resumed else "")
         + f"<code class='run-command'>{literal(words.command(job.arguments))}</code>"
-        + (f'<p class="run-error">{literal(job.error)}</p>' if job.error else "")
+        + (f'<p class="run-error">{literal(paths.placeless(job.error))}</p>' if job.error else "")
     )
 
 
@@ -93,8 +93,11 @@ def _resume(identity: str) -> None:
 
 
 def _delete(identities: Sequence[str]) -> None:
+    said: set[str] = set()  # each once, of however many jobs
     for identity in identities:
         try:
             jobs.delete(identity)
         except TillerError as error:
-            st.toast(literal_markdown(str(error)))
+            said.add(str(error))
+    for sentence in sorted(said):
+        st.toast(literal_markdown(sentence))

@@ -24,10 +24,17 @@ MEANING = {
     "uploads": "files given to a page",
     "other": "all else",
 }
+NO_CACHE = (
+    "The cache folder is not there and cannot be created, so nothing can be made or kept. Set TILLER_CACHE to a folder "
+    "you can write to, and start again."
+)
 
 
 def show_space() -> None:
     """Each part of the cache that holds something, the sum, and what is free."""
+    if not paths.cache().is_dir():
+        st.html(f'<h2 class="run-h">Disk</h2><p class="run-note">{NO_CACHE}</p>')
+        return
     used, free = _measured(str(paths.cache()))
     rows = "".join(
         f"<div><dt>{literal(part)} <span>{MEANING.get(part, '')}</span></dt><dd>{words.size(count)}</dd></div>"
