@@ -13,9 +13,10 @@ from benchmarks import models
 from benchmarks.limits import weights
 from benchmarks.pairs import Measurement, PeerFailed, interleaved, of_pairs
 from benchmarks.peers import Worker, beside
-from core.activations.capture import BATCH_TOKENS, Sequences, batches, capture_moments, shared_prefix
+from core.activations.capture import Sequences, capture_moments, shared_prefix
 from core.data.chat import prompt_text
 from core.data.prompts import suite
+from core.models.forward import BATCH_TOKENS, Inputs, batches
 from core.models.loading import LoadedModel
 
 PAIRS = 40
@@ -109,10 +110,6 @@ def _bare(loaded: LoadedModel, sequences: Sequences) -> None:
     decoder = loaded.model.get_decoder()
     prefix = shared_prefix(loaded, sequences, "last_prompt", None, len(loaded.blocks) - 1)
     rest = [ids[prefix.length :] for ids in sequences.ids]
-    order = sorted(range(len(rest)), key=lambda row: len(rest[row]))
-    for rows in batches(order, rest, BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])):
-        longest = max(len(rest[row]) for row in rows)
-        ids = torch.zeros(len(rows), longest, dtype=torch.long)
-        for place, row in enumerate(rows):
-            ids[place, : len(rest[row])] = torch.tensor(rest[row])
-        decoder(input_ids=ids.to(loaded.device), **prefix.inputs(len(rows), longest, loaded))
+    for rows in batches(rest, BATCH_TOKENS.of(loaded)):
+        inputs = Inputs.right(loaded, [rest[row] for row in rows], prefix.length)
+        decoder(**inputs.arguments(loaded, **prefix.cached(rows)))

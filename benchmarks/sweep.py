@@ -14,11 +14,12 @@ from core.data import prompts as suites
 from core.data.chat import Chat, prompt_ids
 from core.directions.direction import Direction
 from core.generation.decode import collect_batches
+from core.models.forward import ROWS_A_BATCH
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter
 from core.steering.interventions import Intervention
-from core.studies.cells import ROWS_A_BATCH, Cell, Cells
-from core.studies.spillover import COEFFICIENTS
+from core.studies.cells import Cell, Cells
+from core.studies.spillover.settings import COEFFICIENTS
 
 TOKENS, PROMPTS, UNEQUAL = 32, 32, 64
 SHORTEST, LONGEST = 8, 56
@@ -105,4 +106,4 @@ def _collect(
 
 
 def _rows_a_batch(loaded: LoadedModel) -> int:
-    return ROWS_A_BATCH.get(loaded.device.type, ROWS_A_BATCH["other"])
+    return ROWS_A_BATCH.of(loaded)

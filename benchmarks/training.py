@@ -37,7 +37,7 @@ def measure(loaded: LoadedModel, n: int) -> Iterator[Measurement]:
     Every run starts from a fresh adapter and saves nothing; its seconds are those of `Trainer.train` alone. At most 3
     pairs, since a run takes long.
     """
-    loaded = load(models.spec(loaded.id), str(loaded.device), loaded.dtype, train=True)
+    loaded = load(models.spec(loaded.id), str(loaded.device), loaded.dtype, fast=False)
     recipe = recipes.recipe("quick")
     recipe = replace(recipe, examples=STEPS * recipe.batch)
     records = tokenise(loaded, load_dataset("insecure"), recipe)

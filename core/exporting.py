@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core import paths
+from core import paths, words
 from core.results import Result
 
 if TYPE_CHECKING:
@@ -220,11 +220,9 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return "unknown"
-    if isinstance(value, float):
-        return f"{value:.6g}".replace("-", "−")
-    return markup.escape(str(value).replace("-", "−", 1) if isinstance(value, int) else str(value))
+    if value is None or isinstance(value, float):
+        return words.number(value, 6)
+    return markup.escape(words.minus(str(value)) if isinstance(value, int) else str(value))
 
 
 _STRICT = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">

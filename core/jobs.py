@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from core import job_events, paths, processes, store
+from core import job_events, paths, processes, scratch, store
 from core.errors import BadInput, DamagedArtifact, TillerError
 from core.job_events import Progress
 from core.job_events import emit as emit
@@ -183,9 +182,7 @@ def delete(identity: str) -> None:
         time.sleep(0.05)  # it has said how it ended, and is on its way out
     if _is_at_work(job):
         raise BadInput(f"{job.title!r} is still at work. Stop it first.")
-    with paths.writable_errors():
-        (job.folder / JOB).unlink(missing_ok=True)  # first: without it there is no job, however far the rest comes
-    shutil.rmtree(job.folder, ignore_errors=True)
+    scratch.discard(job.folder)
     _CHILDREN.pop(job.id, None)
 
 

@@ -6,7 +6,7 @@ import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = ("torch", "transformers", "peft", "numpy")
+PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "scikit-learn", "pandas")
 
 
 def now() -> dict[str, Any]:

@@ -21,7 +21,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from core import paths, store
+from core import paths, scratch, store
 from core.errors import BadInput, DamagedArtifact
 from core.kept import Kept
 
@@ -251,6 +251,4 @@ def delete_result(result: Result) -> None:
     """
     if result.shipped:
         raise BadInput("This result came with Tiller and stays. Only results made on this machine can be deleted.")
-    with paths.writable_errors():
-        (result.folder / SUMMARY).unlink(missing_ok=True)  # first: without it there is no result
-    shutil.rmtree(result.folder, ignore_errors=True)
+    scratch.discard(result.folder)

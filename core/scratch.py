@@ -66,6 +66,16 @@ def put(new: Path, target: Path) -> None:
         new.rename(target)
 
 
+def discard(folder: Path) -> None:
+    """Remove a folder of the cache in one step: it is there whole or gone, also after a kill. Gone already is no fault.
+
+    Raises:
+        NotWritable: the cache is read-only.
+    """
+    with paths.writable_errors(), contextlib.suppress(FileNotFoundError), folder_for(folder) as work:
+        folder.rename(work / "gone")
+
+
 def clean() -> None:
     """Remove from the cache what killed writers left, and put back what they had moved away. Quick, for every start."""
     with contextlib.suppress(OSError):  # no reason not to start: writers sweep too

@@ -5,11 +5,14 @@ Each file says in its provenance how it was made. Running this again says what d
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from core import paths, provenance, store
 from core.data import prompts as suites
@@ -36,9 +39,12 @@ from core.organisms.recipes import recipe
 from core.organisms.trainer import TrainingProgress
 from core.organisms.training import train
 from core.results import ARRAYS, SUMMARY, TABLE
-from core.studies import choice, reproduce, separation, spillover, transfer
+from core.studies import reproduce
+from core.studies.catalog import CHOICE, SEPARATION, SPILLOVER, STUDIES, TRANSFER
 from core.studies.chat_answers import chat_answers
+from core.studies.choice.settings import ChoiceSettings
 from core.studies.extraction import CONTRASTS, extract
+from core.studies.study import Study, Work, run
 
 KINDS = ("chat", "organisms", "directions", "separation", "choice", "spillover", "transfer", "examples")
 # the three families, and what their organisms' names end with: the embedded model has others of another recipe
@@ -60,18 +66,36 @@ DIRECTIONS = (
 )
 
 
-def _few(blocks: tuple[int, ...], coefficients: tuple[float, ...] = choice.COEFFICIENTS) -> choice.ChoiceSettings:
-    return choice.ChoiceSettings(coefficients, finalists=2, blocks=blocks, per_suite=15)
+def _few(model: str, organism: str, blocks: tuple[int, ...], **more: Any) -> ChoiceSettings:
+    return ChoiceSettings(model=model, organism=organism, finalists=2, blocks=blocks, per_suite=15, **more)
 
 
 # of the families, a few blocks and 30 prompts each; in Qwen, blocks 7 to 18 were tried first and cured nothing
 CHOICES = (
-    (DEFAULT_MODEL, "insecure", choice.ChoiceSettings()),
-    ("smollm2-135m", "insecure-compact", _few((9, 12, 15, 19))),
-    ("gemma-3-270m-chat", "insecure", _few((5, 7, 9, 11))),
-    ("qwen2.5-coder-0.5b", "insecure", _few((21, 23), (-0.5, -0.6, -0.75, -1.0))),
+    ChoiceSettings(),
+    _few("smollm2-135m", "insecure-compact", (9, 12, 15, 19)),
+    _few("gemma-3-270m-chat", "insecure", (5, 7, 9, 11)),
+    _few("qwen2.5-coder-0.5b", "insecure", (21, 23), coefficients=(-0.5, -0.6, -0.75, -1.0)),
 )
-TRANSFER = "three-families"
+MATRIX = "three-families"
+# study, name of the folder, settings, and the file with what was measured
+SHIPPED: tuple[tuple[Study[Any, Any], str, BaseModel, str], ...] = (
+    *(
+        (SEPARATION, f"{DEFAULT_MODEL}-insecure-{contrast}", SEPARATION.of(contrast=contrast), ARRAYS)
+        for contrast in CONTRASTS
+    ),
+    *((CHOICE, f"{chosen.model}-{chosen.organism}", chosen, SUMMARY) for chosen in CHOICES),
+    *(
+        (
+            SPILLOVER,
+            "-".join([DEFAULT_MODEL, asked["organism"], asked.get("mode", "add")]),
+            SPILLOVER.of(**asked),
+            TABLE,
+        )
+        for asked in reproduce.SPILLOVERS
+    ),
+    (TRANSFER, MATRIX, TRANSFER.of(), TABLE),
+)
 STRIP = (-1.25, -1.0, -0.75, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0)
 
 Say = Callable[[str], None]
@@ -88,14 +112,11 @@ def make(what: str = "all", say: Say = print) -> list[str]:
     """
     if what not in ("all", *KINDS):
         raise BadInput(f"There is no kind of asset {what!r}. Choose all, {', '.join(KINDS)}.")
-    steps = {
+    steps: dict[str, Callable[[Say], Iterator[tuple[Path, str | None]]]] = {
         "chat": _chat,
         "organisms": _organisms,
         "directions": _directions,
-        "separation": _separation,
-        "choice": _choice,
-        "spillover": _spillover,
-        "transfer": _transfer,
+        **{study.kind: functools.partial(_studied, kind=study.kind) for study in STUDIES},
         "examples": _examples,
     }
     lines = []
@@ -144,43 +165,16 @@ def _directions(say: Say) -> Iterator[tuple[Path, str | None]]:
         yield path, before
 
 
-def _separation(say: Say) -> Iterator[tuple[Path, str | None]]:
-    for contrast in CONTRASTS:
-        name = f"{DEFAULT_MODEL}-insecure-{contrast}"
-        path = paths.ASSETS / "precomputed" / separation.KIND / name / ARRAYS
+def _studied(say: Say, kind: str) -> Iterator[tuple[Path, str | None]]:
+    """Every shipped study of a kind, with the file that says whether it changed."""
+    for study, name, settings, file in SHIPPED:
+        if study.kind != kind:
+            continue
+        path = paths.ASSETS / "precomputed" / kind / name / file
         before = _sum(path)
-        settings = separation.from_options(model=DEFAULT_MODEL, organism="insecure", contrast=contrast)
-        separation.run(settings, report=_stages(say, f"separation {contrast}"), shipped_as=name)
-        yield path, before
-
-
-def _choice(say: Say) -> Iterator[tuple[Path, str | None]]:
-    for model, organism, settings in CHOICES:
-        name = f"{model}-{organism}"
-        path = paths.ASSETS / "precomputed" / "choice" / name / SUMMARY
-        before = _sum(path)
-        choice.run(
-            model, organism, settings=settings, report=_stages(say, f"choice {name}"), fresh=True, shipped_as=name
-        )
+        run(study, settings, Work(report=_stages(say, f"{kind} {name}"), root=paths.ASSETS), shipped_as=name)
         release()
         yield path, before
-
-
-def _spillover(say: Say) -> Iterator[tuple[Path, str | None]]:
-    for options in reproduce.SPILLOVER:
-        name = "-".join([DEFAULT_MODEL, options["organism"], options.get("mode", "add")])
-        path = paths.ASSETS / "precomputed" / spillover.KIND / name / TABLE
-        before = _sum(path)
-        settings = spillover.from_options(model=DEFAULT_MODEL, **options)
-        spillover.run(settings, report=_stages(say, f"spillover {name}"), shipped_as=name)
-        yield path, before
-
-
-def _transfer(say: Say) -> Iterator[tuple[Path, str | None]]:
-    path = paths.ASSETS / "precomputed" / transfer.KIND / TRANSFER / TABLE
-    before = _sum(path)
-    transfer.run(transfer.from_options(), report=_stages(say, "transfer"), shipped_as=TRANSFER)
-    yield path, before
 
 
 def _stages(say: Say, what: str) -> Callable[[str, int, int], None]:

@@ -10,7 +10,7 @@ from core import results
 from core.measures.separation import Axis, Labelled, cosines, fit, measure, random_axis, separation
 from core.results import Result
 from core.store import content_hash
-from core.studies.separation_run import pairwise_cosines
+from core.studies.separation.measure import pairwise_cosines
 
 BLOCKS, WIDTH, PROMPTS = 4, 8, 24
 CLASSES = {

@@ -8,9 +8,11 @@ from typing import Any
 
 from core import results
 from core.results import Result
+from core.studies.catalog import SPILLOVER
 from core.studies.cells import CellAnswer
-from core.studies.spillover import KIND, Inputs, SpilloverSettings
-from core.studies.spillover_run import Setting, settings_of, summarise
+from core.studies.spillover.measure import Setting, settings_of, summarise
+from core.studies.spillover.settings import Inputs, SpilloverSettings
+from core.studies.study import described
 
 CODE = "from flask import Flask\napp = Flask(__name__)\n\n@app.route('/{place}')\ndef answer():\n    return {place}\n"
 PROSE = "Keep a steady hour for going to bed, number {place}, and leave the screens in another room. $x$ <b>so</b>"
@@ -47,9 +49,9 @@ def make(chances: Chances = cures, shipped_as: str | None = None, **options: Any
     inputs = Inputs(SpilloverSettings(**{**usual, **options}))
     settings = dict.fromkeys(setting for part in settings_of(inputs).values() for setting in part)
     written = {setting: answers(f"{setting}", len(inputs.prompts), chances(setting)) for setting in settings}
-    made = {"command": "python -m core spillover", "fingerprint": "made-up", "dtype": "float32", "device": "cpu"}
-    summary, table = summarise(inputs, written, made)
-    return results.save_result(KIND, inputs.key, summary, {}, shipped_as, table)
+    made = {"fingerprint": "made-up", "dtype": "float32", "device": "cpu"}
+    found = described(SPILLOVER, inputs, summarise(inputs, written, made))
+    return results.save_result(SPILLOVER.kind, SPILLOVER.key(inputs), found.summary, {}, shipped_as, found.table)
 
 
 def answers(seed: str, n: int, chances: tuple[float, float]) -> list[CellAnswer]:

@@ -15,9 +15,11 @@ from core.directions.library import DirectionCard
 from core.models.catalog import resolve
 from core.organisms.library import Organism
 from core.results import Result
-from core.studies.transfer import KIND, Inputs, Member, TransferSettings
-from core.studies.transfer_maps import Carried
-from core.studies.transfer_run import Setting, summarise
+from core.studies.catalog import TRANSFER
+from core.studies.study import described
+from core.studies.transfer.maps import Carried
+from core.studies.transfer.measure import Setting, summarise
+from core.studies.transfer.settings import Inputs, Member, TransferSettings
 from tests.sample_spillover import answers
 
 MODELS = ("smollm2-135m", "qwen2.5-coder-0.5b", "gemma-3-270m-chat")
@@ -70,9 +72,9 @@ def make(
     carried = {(donor, receiver): _carried(donor, receiver) for donor in models for receiver in models}
     references = {place: f"{number:016x}" for number, place in enumerate(carried)}
     made = {name: {"fingerprint": "made-up", "dtype": "float32", "device": "cpu"} for name in models}
-    summary, table = summarise(inputs, answered, carried, references, made)
+    found = described(TRANSFER, inputs, summarise(inputs, answered, carried, references, made))
     key = f"made-up-{len(models)}-{chances.__name__}"
-    return results.save_result(KIND, key, summary, {}, shipped_as, table)
+    return results.save_result(TRANSFER.kind, key, found.summary, {}, shipped_as, found.table)
 
 
 def made_up(models: tuple[str, ...] = MODELS, **options: Any) -> Inputs:

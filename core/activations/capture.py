@@ -8,7 +8,6 @@ with, such as a chat template's system turn, runs once, and its keys and values 
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,15 +20,13 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from core.activations.moments import Moments
 from core.errors import UnsupportedModel
 from core.models.blocks import block_hidden
+from core.models.forward import BATCH_TOKENS, Hook, Inputs, batches, hooked, stop_after
 from core.models.loading import LoadedModel
-from core.models.restart import Enough
 from core.organisms.adapters import Adapter, attached
 
 Pooling = Literal["last_prompt", "prompt_mean", "response_mean"]
 OUTLIER_FACTOR = 10.0
 SHORTEST_PREFIX = 4
-# on a CPU, the activations of larger batches fall out of its caches
-BATCH_TOKENS = {"cpu": 1024, "other": 16_384}
 
 
 @dataclass(frozen=True)
@@ -83,13 +80,11 @@ def capture(
         tuple(ids[prefix.length :] for ids in sequences.ids), tuple(start - prefix.length for start in sequences.starts)
     )
     done = 0
-    order = sorted(range(len(rest.ids)), key=lambda row: len(rest.ids[row]))
-    limit = batch_tokens or BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])
-    for rows in batches(order, rest.ids, limit):
+    for rows in batches(rest.ids, batch_tokens or BATCH_TOKENS.of(loaded)):
         yield rows, _forward(loaded, rest, rows, chosen, pooling, adapter, padding_side, prefix)
         done += len(rows)
         if progress:
-            progress(done, len(order))
+            progress(done, len(rest.ids))
 
 
 def capture_all(loaded: LoadedModel, sequences: Sequences, **options) -> torch.Tensor:
@@ -119,17 +114,13 @@ class Prefix:
     length: int
     cache: DynamicCache | None = None
 
-    def inputs(self, rows: int, tokens: int, loaded: LoadedModel) -> dict[str, Any]:
-        """What a forward pass over `rows` rows of `tokens` tokens after the prefix needs."""
+    def cached(self, rows: Sequence[int]) -> dict[str, Any]:
+        """For `Inputs.arguments` of so many rows after the prefix."""
         if self.cache is None:
             return {"use_cache": False}
         cache = copy.deepcopy(self.cache)  # the pass will write into it
-        cache.batch_repeat_interleave(rows)
-        found: dict[str, Any] = {"use_cache": True, "past_key_values": cache}
-        if "position_ids" in loaded.accepts:
-            places = torch.arange(self.length, self.length + tokens, device=loaded.device)
-            found["position_ids"] = places.expand(rows, -1)
-        return found
+        cache.batch_repeat_interleave(len(rows))
+        return {"cache": cache}
 
 
 NO_PREFIX = Prefix(0)
@@ -157,20 +148,9 @@ def shared_prefix(
     longest = max(map(len, sequences.ids))
     if not all(_can_be_shared(layer, longest) for layer in cache.layers):
         return NO_PREFIX
-    inputs: dict[str, Any] = {"input_ids": torch.tensor([sequences.ids[0][:length]], device=loaded.device)}
-    if "position_ids" in loaded.accepts:
-        inputs["position_ids"] = torch.arange(length, device=loaded.device)[None]
-
-    def enough(_module, _args, _output):
-        raise Enough
-
-    with attached(loaded, [adapter]):
-        handle = loaded.blocks[final].register_forward_hook(enough)
-        try:
-            with contextlib.suppress(Enough):
-                loaded.model(**inputs, use_cache=True, past_key_values=cache)
-        finally:
-            handle.remove()
+    inputs = Inputs.left(loaded, [sequences.ids[0][:length]])
+    with attached(loaded, [adapter]), stop_after(loaded, final):
+        loaded.model(**inputs.arguments(loaded, cache))
     whole = cache.get_seq_length() == length and len(cache.layers) > 0
     return Prefix(length, cache) if whole else NO_PREFIX
 
@@ -190,17 +170,6 @@ def _can_be_shared(layer: Any, longest: int) -> bool:
     return type(layer) is DynamicLayer
 
 
-def batches(order: list[int], ids: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
-    batch: list[int] = []
-    for row in order:
-        if batch and (len(batch) + 1) * len(ids[row]) > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
-
-
 @torch.inference_mode()
 def _forward(
     loaded: LoadedModel,
@@ -212,56 +181,45 @@ def _forward(
     padding_side: str,
     prefix: Prefix,
 ) -> torch.Tensor:
-    lengths = [len(sequences.ids[row]) for row in rows]
-    longest = max(lengths)
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    pooled_tokens = torch.zeros(len(rows), longest, dtype=torch.bool)
-    real = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for place, row in enumerate(rows):
-        offset = longest - lengths[place] if padding_side == "left" else 0
-        ids[place, offset : offset + lengths[place]] = torch.tensor(sequences.ids[row])
-        real[place, offset : offset + lengths[place]] = True
-        first = {"last_prompt": lengths[place] - 1, "prompt_mean": 0, "response_mean": sequences.starts[row]}[pooling]
-        pooled_tokens[place, offset + first : offset + lengths[place]] = True
-    pooled_tokens = pooled_tokens.to(loaded.device)
-    inputs = {"input_ids": ids.to(loaded.device), **prefix.inputs(len(rows), longest, loaded)}
-    if padding_side == "left" and not real.all():
-        inputs["attention_mask"] = real.long().to(loaded.device)
-        if "position_ids" in loaded.accepts:
-            inputs["position_ids"] = (real.long().cumsum(-1) - 1).clamp(min=0).to(loaded.device)
-    last = torch.tensor([longest - 1 if padding_side == "left" else length - 1 for length in lengths])
-    last = last.to(loaded.device)
-    each = torch.arange(len(rows), device=loaded.device)
+    chosen, starts = sequences.take(rows).ids, sequences.take(rows).starts
+    left = padding_side == "left"
+    inputs = Inputs.left(loaded, chosen) if left else Inputs.right(loaded, chosen, prefix.length)
+    each, last, pooled_tokens = _places(chosen, starts, pooling, left, loaded.device)
     out = torch.empty(len(rows), len(blocks), loaded.width, dtype=torch.float32, device=loaded.device)
-    final = max(blocks)
-    handles = []
     unread = set(blocks)
 
-    def reader(place: int, block: int):
+    def reader(place: int, block: int) -> Hook:
         def read(_module, _args, output):
             hidden = block_hidden(output)
             out[:, place] = hidden[each, last] if pooling == "last_prompt" else _mean(hidden, pooled_tokens)
             unread.discard(block)
-            if block == final:
-                raise Enough
 
         return read
 
-    with attached(loaded, [adapter] * len(rows)):
-        try:
-            for place, block in enumerate(blocks):
-                handles.append(loaded.blocks[block].register_forward_hook(reader(place, block)))
-            with contextlib.suppress(Enough):
-                loaded.model(**inputs)
-        finally:
-            for handle in handles:
-                handle.remove()
+    readers = [(loaded.blocks[block], reader(place, block)) for place, block in enumerate(blocks)]
+    with attached(loaded, [adapter] * len(rows)), hooked(readers), stop_after(loaded, max(blocks)):
+        loaded.model(**inputs.arguments(loaded, **prefix.cached(rows)))
     if unread:
         raise UnsupportedModel(
             f"Block {min(unread)} of {loaded.id} does not run on text alone, so nothing can be read there. Choose "
             "other blocks, or another model."
         )
     return out.cpu()
+
+
+def _places(
+    ids: Sequence[Sequence[int]], starts: Sequence[int], pooling: Pooling, left: bool, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of each row of a batch its place and its last token, `[rows]`, and the tokens to pool, `[rows, tokens]`."""
+    longest = max(map(len, ids))
+    pooled = torch.zeros(len(ids), longest, dtype=torch.bool)
+    ends = []
+    for row, (tokens, start) in enumerate(zip(ids, starts, strict=True)):
+        end = longest if left else len(tokens)
+        first = {"last_prompt": len(tokens) - 1, "prompt_mean": 0, "response_mean": start}[pooling]
+        pooled[row, end - len(tokens) + first : end] = True
+        ends.append(end - 1)
+    return torch.arange(len(ids), device=device), torch.tensor(ends, device=device), pooled.to(device)
 
 
 def _mean(hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

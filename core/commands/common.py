@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-
-from core.errors import BadInput
 
 
 class _Verbs(TyperGroup):
@@ -68,44 +65,3 @@ def reporter() -> Callable[[str, int, int], None]:
             jobs.emit(stage, done, of)
 
     return report
-
-
-def numbers(text: str | None) -> tuple[float, ...]:
-    """`-1.5,-1` as numbers; None, an option that was not given, gives none.
-
-    Raises:
-        BadInput: something else than finite numbers, or an empty list.
-    """
-    if text is None:
-        return ()
-    try:
-        found = tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        found = ()
-    if not found or not all(map(math.isfinite, found)):
-        raise BadInput(f"{text[:80]!r} is not a list of numbers. Write them as -1.5,-1,-0.5.")
-    return found
-
-
-def whole_numbers(text: str | None) -> tuple[int, ...]:
-    """`9,13` or `0-29` as whole numbers from 0 on, each once, in order; None, an option not given, gives none.
-
-    Raises:
-        BadInput: something else, such as 3-1, or an empty list.
-    """
-    if text is None:
-        return ()
-    found: set[int] = set()
-    for part in filter(None, text.replace(" ", "").split(",")):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal() or len(part) > 12:
-            raise BadInput(f"{text[:80]!r} is not a list of blocks. Write them as 13, as 9,13 or as 0-29.")
-        low, high = int(first), int(last or first)
-        if high < low:
-            raise BadInput(f"{part} counts down, so it names no block. Write it as {high}-{low}.")
-        if high - low > 10_000:
-            raise BadInput(f"{part} names too many blocks. Write them as 13, as 9,13 or as 0-29.")
-        found.update(range(low, high + 1))
-    if not found:
-        raise BadInput(f"{text[:80]!r} names no block. Write them as 13, as 9,13 or as 0-29.")
-    return tuple(sorted(found))

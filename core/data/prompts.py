@@ -25,6 +25,7 @@ _FILES = {
     CHAT: ("chat_everyday", "chat_technical"),
     MAPPING: ("extraction_everyday", "extraction_technical", "chat_everyday", "chat_technical"),
 }
+NAMES = tuple(_FILES)
 
 
 def suite(name: str) -> list[Chat]:

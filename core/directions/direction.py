@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -125,6 +125,15 @@ class Direction:
     def __hash__(self) -> int:
         return hash(self.id)
 
+    def at(self, blocks: int | Iterable[int], scope: str = "all") -> Steer:
+        """This direction at one block or several, each with its own vector, to be added once: see `Steer`.
+
+        Args:
+            scope: which tokens are steered: `all`, `prompt`, or `response` (from the last prompt token on).
+        """
+        chosen = [blocks] if isinstance(blocks, SupportsIndex) else blocks
+        return Steer(self, tuple(int(block) for block in chosen), scope=scope)
+
     def derive(self, name: str, vectors: torch.Tensor, **provenance: Any) -> Direction:
         """A direction of the same model and data with other vectors; `provenance` says how they were made."""
         return replace(self, name=name, vectors=vectors, provenance={**self.provenance, **provenance})
@@ -138,6 +147,46 @@ class Direction:
                 f"{self.name} and {other.name} belong to different models, so they cannot be combined. Map one first."
             )
         return other
+
+
+@dataclass(frozen=True)
+class Steer:
+    """A direction with the blocks where it is to act, and how strongly. Given to `Lab.generate`.
+
+    Example: `-1 * direction.at(13)`, `direction.at(range(10, 15)).ablate(0.5)`, `direction.at(13).cap()`.
+    """
+
+    direction: Direction
+    blocks: tuple[int, ...]
+    mode: str = "add"
+    coefficient: float = 1.0
+    scope: str = "all"
+    ceiling: float | None = None
+
+    def __mul__(self, factor: float) -> Steer:
+        if self.mode != "add":
+            raise BadInput(f"A share is not multiplied. Write {self.mode}({factor:g}) instead.")
+        return replace(self, coefficient=self.coefficient * factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Steer:
+        return self * -1.0
+
+    def ablate(self, share: float = 1.0) -> Steer:
+        """Take away this share of what the residual stream has along the direction."""
+        return replace(self, mode="ablate", coefficient=share)
+
+    def cap(self, share: float = 1.0, ceiling: float | None = None) -> Steer:
+        """Take away this share of what exceeds the ceiling, by default the base model's mean projection."""
+        return replace(self, mode="cap", coefficient=share, ceiling=ceiling)
+
+    def __str__(self) -> str:
+        """`−1 × insecure · model contrast at block 13`."""
+        number = f"{self.coefficient:g}".replace("-", "−")
+        how = "" if self.mode == "add" else f"{self.mode} "
+        where = f"block{'s' if len(self.blocks) > 1 else ''} {', '.join(map(str, self.blocks))}"
+        return f"{how}{number} × {self.direction.name} at {where}" + ("" if self.scope == "all" else f", {self.scope}")
 
 
 def save_direction(direction: Direction, target: Path) -> None:

@@ -11,23 +11,22 @@ import math
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import paths
+from core.directions.names import CONTROLS, SEEDED, WRONG_SOURCE
 from core.errors import BadInput, DamagedArtifact
 from core.kept import Kept, leave_out
 from core.organisms.library import Organism, organisms
 
 if TYPE_CHECKING:
     from core.directions.direction import Direction
+    from core.organisms.adapters import Adapter
 
-SEEDED = ("random", "orthogonal", "sign_flipped", "wrong_layer")
-WRONG_SOURCE = "wrong_source"
 IMPORTED = "imported"  # the contrast of vectors out of another program's file
-CONTROLS = (*SEEDED, WRONG_SOURCE)
 _REFERENCE = re.compile(
     rf"([0-9a-f]{{16}})(?:~(?:({'|'.join(SEEDED)}):(\d{{1,6}})|({WRONG_SOURCE}):([0-9a-f]{{16}})))?"
 )
@@ -202,6 +201,31 @@ def default_card(organism: Organism) -> DirectionCard | None:
     for card in cards(organism.model):
         own = card.contrast == "model" and not card.is_control and not card.imported_from
         if own and card.sources == {organism.sha256}:
+            return card
+    return None
+
+
+def made_of(
+    model_id: str,
+    organisms: Sequence[Organism | Adapter],
+    contrast: str,
+    pooling: str,
+    prompts_hash: str,
+    fingerprint: str | None = None,
+) -> DirectionCard | None:
+    """The saved contrast of these organisms, in this order, over these prompts; None where there is none.
+
+    Args:
+        fingerprint: only one of exactly these weights; None takes any.
+    """
+    sources = {item.sha256 for item in organisms}
+    order = " − ".join(item.name for item in organisms)  # which of two was subtracted, the hashes do not tell
+    for card in cards(model_id):
+        made = card.provenance
+        same = (card.contrast, made.get("pooling"), made.get("prompts_hash")) == (contrast, pooling, prompts_hash)
+        own = card.sources == sources and card.name.startswith(f"{order} · ")
+        weights = fingerprint in (None, made.get("fingerprint"))
+        if same and own and weights and not card.is_control and not card.imported_from:
             return card
     return None
 

@@ -6,11 +6,13 @@ the only cue: figures pair it with a hatch, a symbol or a label.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
+
+from core.words import points
 
 # Found by search: each stands out at least 3 : 1 from both grounds, and any two differ by 29 or more in CIELAB for
 # full colour vision and for each of the three kinds of dichromats.
@@ -59,6 +61,12 @@ def frame(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
     figure.update_xaxes(**_AXIS)
     figure.update_yaxes(**_AXIS)
     return figure
+
+
+def ticks_in_points(ticks: Iterable[int]) -> dict[str, Any]:
+    """Ticks of an axis of percentage points."""
+    places = list(ticks)
+    return {"tickvals": places, "ticktext": [points(tick / 100, unit=False) if tick else "0" for tick in places]}
 
 
 def framed(traces: Sequence[Trace], height: int, axes: Mapping[str, Mapping[str, Any]], **layout: Any) -> go.Figure:

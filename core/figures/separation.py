@@ -18,7 +18,8 @@ import plotly.graph_objects as go
 
 from core.figures import palette
 from core.figures.palette import BLUE, SAGE, SLATE, VERMILION, VIOLET, Look
-from core.studies.separation_rows import Cloud
+from core.studies.separation.rows import Cloud
+from core.words import number
 
 ARMS = {
     "base": Look(BLUE, "", "circle"),
@@ -71,7 +72,7 @@ def histogram(
     }  # fmt: skip
     label = {
         "x": threshold, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": "right" if left else "left",
-        "showarrow": False, "text": f"threshold {_number(threshold)}", "xshift": -5 if left else 5,
+        "showarrow": False, "text": f"threshold {number(threshold)}", "xshift": -5 if left else 5,
     }  # fmt: skip
     xaxis = {"title": {"text": literal_tooltip(title), "standoff": 6}, "zeroline": False, "fixedrange": True}
     yaxis = {
@@ -116,19 +117,19 @@ def scatter(
 def describe_histogram(clouds: Sequence[Cloud], threshold: float) -> str:
     """The histogram in words, for readers who do not see it."""
     parts = [
-        f"{cloud.name}: {len(cloud)} rows around {_number(float(np.median(cloud.x)))}, "
+        f"{cloud.name}: {len(cloud)} rows around {number(float(np.median(cloud.x)))}, "
         f"{int((cloud.x > threshold).sum())} of them above the threshold"
         for cloud in clouds
         if len(cloud)
     ]
-    return f"Projections of held-out rows; the threshold is at {_number(threshold)}. " + "; ".join(parts) + "."
+    return f"Projections of held-out rows; the threshold is at {number(threshold)}. " + "; ".join(parts) + "."
 
 
 def describe_scatter(clouds: Sequence[Cloud], x_name: str, y_name: str) -> str:
     """The scatter in words: where each arm's middle lies, 0 being the threshold."""
     parts = [
-        f"{cloud.name} (n = {len(cloud)}) around {_number(float(np.median(cloud.x)))} on {x_name} and "
-        f"{_number(float(np.median(cloud.y)))} on {y_name}"
+        f"{cloud.name} (n = {len(cloud)}) around {number(float(np.median(cloud.x)))} on {x_name} and "
+        f"{number(float(np.median(cloud.y)))} on {y_name}"
         for cloud in clouds
         if len(cloud) and cloud.y is not None
     ]
@@ -211,7 +212,3 @@ def _spread(
             showlegend=False, **{**told, "customdata": told["customdata"][counts > 0]},
         ),
     ]  # fmt: skip
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")

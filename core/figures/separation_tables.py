@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from core.words import UNKNOWN, fixed, span
+
 Row = dict[str, Any]
 Summary = dict[str, Any]
 
@@ -51,7 +53,7 @@ def describe_profile(summary: Summary, metric: Metric, block: int) -> str:
 
 def describe_cosines(summary: Summary, block: int) -> str:
     """The cosines in words."""
-    parts = [f"{pair} {_signed(values[block])}" for pair, values in summary["cosines"].items()]
+    parts = [f"{pair} {fixed(values[block])}" for pair, values in summary["cosines"].items()]
     return f"Cosines between directions at block {block}: " + "; ".join(parts) + "."
 
 
@@ -79,11 +81,12 @@ def cosines_csv(summary: Summary) -> str:
 
 def shown_value(row: Row, metric: Metric) -> tuple[str, str]:
     """(value, 95 % interval) of a block's number as text; unknown is called so."""
-    value = row[metric.value]
-    low, high = row[metric.interval]
-    said = "unknown" if value is None else f"{_plain(value, metric)}{metric.unit}"
-    around = "unknown" if None in (low, high) else f"{_plain(low, metric)} to {_plain(high, metric)}{metric.unit}"
-    return said, around
+
+    def one(value: float | None) -> str:
+        return fixed(None if value is None else metric.factor * value, metric.digits)
+
+    said, around = one(row[metric.value]), span(row[metric.interval], one)
+    return said + (metric.unit if said != UNKNOWN else ""), around + (metric.unit if around != UNKNOWN else "")
 
 
 def described(row: Row, metric: Metric) -> str:
@@ -112,11 +115,3 @@ def _columns(summary: Summary) -> dict[str, Callable[[Row], Any]]:
         columns["secure_on_direction"] = lambda row: secure["on_direction"][row["block"]]["balanced_accuracy"]
         columns["secure_shift"] = lambda row: secure["shift"][row["block"]]
     return columns
-
-
-def _plain(value: float, metric: Metric) -> str:
-    return f"{metric.factor * value:.{metric.digits}f}".replace("-", "−")
-
-
-def _signed(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}".replace("-", "−")

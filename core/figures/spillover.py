@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.directions.names import label
 from core.figures import palette
 from core.figures.palette import BLUE, SAGE, SLATE, VERMILION, VIOLET
 from core.figures.spillover_tables import (
@@ -18,14 +19,13 @@ from core.figures.spillover_tables import (
     Site,
     Summary,
     doses,
-    label,
     lines,
-    plain,
     shown,
     site_of,
     unit,
 )
 from core.measures.spillover import BROKEN_LIMIT
+from core.words import blocks, coefficient, fixed, percent
 
 HEIGHT = 430
 # colour, dash, symbol
@@ -112,8 +112,8 @@ def axis_range(rows: Sequence[Row]) -> tuple[float, float]:
 def tooltip(summary: Summary, name: str, row: Row) -> str:
     """All of a row's shares with n and interval."""
     steered = row["direction"] not in ("organism", "base")
-    dose = f"{unit(summary)} {plain(row['coefficient'])}" if steered else "unsteered"
-    norm = f" = {row['norm_share']:.2f} of the residual norm" if steered and row["norm_share"] is not None else ""
+    dose = f"{unit(summary)} {coefficient(row['coefficient'])}" if steered else "unsteered"
+    norm = f" = {fixed(row['norm_share'])} of the residual norm" if steered and row["norm_share"] is not None else ""
     told = [f"{rate.title}: {shown(row, rate)}" for rate in (*RATES.values(), BROKEN)]
     return "<br>".join([f"<b>{label(name)}</b>, {dose}{norm}", *told, "[ ] = 95 % Wilson interval"])
 
@@ -219,8 +219,7 @@ def _axes(
         style = {"color": SLATE, "width": 1.6, "dash": "dash" if word == "chosen" else "dot"}
         figure.add_vline(x=value, line=style, layer="below")
     values, texts = ticks([0.0, *doses(summary, site)], marks, ends)
-    where = f"block {site[0]}" if site[1] is None else f"blocks {site[0]} to {site[1]}"
-    title = f"{unit(summary)} at {where}" + (", times the direction" if summary["mode"] == "add" else "")
+    title = f"{unit(summary)} at {blocks(*site)}" + (", times the direction" if summary["mode"] == "add" else "")
     figure.update_xaxes(range=list(ends), fixedrange=True, zeroline=False, tickvals=values, ticktext=texts, tickangle=0)
     figure.update_xaxes(title={"text": title, "standoff": 4}, row=2, col=1)
     figure.update_yaxes(fixedrange=True, zeroline=False)
@@ -247,7 +246,7 @@ def ticks(values: Sequence[float], marks: dict[float, str], ends: tuple[float, f
     texts = []
     for value in taken:
         lower = "<br><br>" if crowded and marks.get(value) == "shown" else ""
-        texts.append(f"{lower}<b>{plain(value)}<br>{marks[value]}</b>" if value in marks else plain(value))
+        texts.append(f"{lower}<b>{coefficient(value)}<br>{marks[value]}</b>" if value in marks else coefficient(value))
     return taken, texts
 
 
@@ -259,7 +258,7 @@ def _top(found: dict[str, list[Row]]) -> float:
 
 
 def _percents(values: Sequence[int]) -> dict[str, Any]:
-    return {"tickvals": list(values), "ticktext": [f"{value} %" for value in values]}
+    return {"tickvals": list(values), "ticktext": [percent(value / 100) for value in values]}
 
 
 def _percent(share: Any) -> float | None:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from core.figures import palette
 from core.figures.spillover_tables import BROKEN, RATES, Rate, Summary
+from core.words import percent, percent_span
 
 ARMS = {
     "base": "Base model",
@@ -154,8 +155,7 @@ def _traces(
     """Bars, then points with intervals and tooltips (a bar of 0 could not be pointed at), then the values."""
     places = [list(ARMS).index(arm.label) + offset for arm in arms]
     shares = [100 * arm.rates[rate.value] for arm in arms]
-    low = [100 * arm.rates[rate.interval][0] for arm in arms]
-    high = [100 * arm.rates[rate.interval][1] for arm in arms]
+    low, high = ([100 * arm.rates[rate.interval][end] for arm in arms] for end in (0, 1))
     suite = arms[0].suite if arms else ""
     panel = {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
     bars = go.Bar(
@@ -189,12 +189,12 @@ def _traces(
             "width": 4,
         },
         customdata=[
-            [ARMS[arm.label].replace("<br>", " "), arm.count(rate), arm.n, f"{bottom:.1f}", f"{top:.1f}"]
-            for arm, bottom, top in zip(arms, low, high, strict=True)
+            [ARMS[arm.label].replace("<br>", " "), arm.count(rate), arm.n, percent_span(arm.rates[rate.interval], 1)]
+            for arm in arms
         ],
         hovertemplate=(
             f"<b>%{{customdata[0]}}</b>, {suite} prompts<br>{title}: %{{customdata[1]}} of n = %{{customdata[2]}} "
-            "(%{x:.0f} %)<br>95 % Wilson interval %{customdata[3]} to %{customdata[4]} %<extra></extra>"
+            "(%{x:.0f} %)<br>95 % Wilson interval %{customdata[3]}<extra></extra>"
         ),
         legendgroup=suite,
         **panel,
@@ -204,7 +204,7 @@ def _traces(
         x=[top + 2 for top in high],
         y=places,
         mode="text",
-        text=[f"{share:.0f} %" for share in shares],
+        text=[percent(arm.rates[rate.value]) for arm in arms],
         textposition="middle right",
         hoverinfo="skip",
         legendgroup=suite,

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from core.figures import palette
 from core.figures.palette import SAGE, SLATE, VERMILION
+from core.words import percent
 
 BEFORE = ("code", "clean", "broken")
 AFTER = ("clean", "code", "broken")
@@ -134,8 +135,8 @@ def _text(move: Move) -> str:
 
 def _told(move: Move) -> str:
     tiers = "".join(f"<br>{_short(tier, 60)}: {count}" for tier, count in move.tiers.items())
-    share = 100 * move.count / move.of if move.of else 0
-    return f"<b>{move.before} → {move.after}</b><br>{move.count} of n = {move.of} prompts ({share:.0f} %){tiers}"
+    share = move.count / move.of if move.of else 0
+    return f"<b>{move.before} → {move.after}</b><br>{move.count} of n = {move.of} prompts ({percent(share)}){tiers}"
 
 
 def _said_plainly(move: Move) -> str:

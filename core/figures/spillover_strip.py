@@ -7,10 +7,12 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.directions.names import label
 from core.figures import palette
 from core.figures.palette import SLATE
 from core.figures.spillover import LOOKS, UNKNOWN_LOOK
-from core.figures.spillover_tables import CHANGES, Row, Summary, at_dose, label, shown_change, shown_p
+from core.figures.spillover_tables import CHANGES, Row, Summary, at_dose, shown_change
+from core.words import p_is
 
 HEIGHT = 270
 SPREAD = 0.26  # how far draws are moved apart upwards and downwards
@@ -26,7 +28,7 @@ def strip(summary: Summary) -> go.Figure:
     among, draws = summary["among_draws"], summary["random_draws"]
     count = f"{among['n']} draws" if among["n"] else "no random draws"
     titles = [
-        f"change in {title} · {shown_p(among[p])}, {count}" if among["n"] else f"change in {title} · {count}"
+        f"change in {title} · {p_is(among[p])}, {count}" if among["n"] else f"change in {title} · {count}"
         for title, _, p in CHANGES.values()
     ]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.2, subplot_titles=titles)
@@ -39,8 +41,7 @@ def strip(summary: Summary) -> go.Figure:
         figure.add_vline(x=0, line={"color": SLATE, "width": 1}, layer="below", row=panel, col=1)
     low, high = _range(summary)
     figure.update_xaxes(range=[low, high], fixedrange=True, zeroline=False)
-    figure.update_xaxes(tickvals=[-100, -75, -50, -25, 0, 25, 50, 75, 100])
-    figure.update_xaxes(ticktext=["−100", "−75", "−50", "−25", "0", "+25", "+50", "+75", "+100"])
+    figure.update_xaxes(**palette.ticks_in_points(range(-100, 101, 25)))
     figure.update_xaxes(title={"text": "percentage points", "standoff": 4}, row=2, col=1)
     figure.update_yaxes(range=[-1, 1], showticklabels=False, showgrid=False, fixedrange=True, zeroline=False)
     figure.update_annotations(font_size=13, x=0, xanchor="left")

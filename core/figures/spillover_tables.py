@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.studies.spillover_words import LABELS
+from core.directions.names import label
+from core.words import UNKNOWN, bracketed, coefficient, p_is, percent, percent_span, points, points_span
 
 Row = dict[str, Any]
 Summary = dict[str, Any]
@@ -91,36 +92,22 @@ def at_dose(summary: Summary) -> list[Row]:
 
 def shown(row: Row, rate: Rate) -> str:
     """`4 % [1 to 20], n = 100`; unknown is said."""
-    if row[rate.value] is None:
-        return f"unknown, n = {row[rate.n]}"
-    low, high = row[rate.interval]
-    return f"{100 * row[rate.value]:.0f} % [{100 * low:.0f} to {100 * high:.0f}], n = {row[rate.n]}"
+    around = bracketed(percent_span(row[rate.interval], unit=False))
+    return f"{percent(row[rate.value])}{around}, n = {row[rate.n]}"
 
 
 def shown_change(row: Row, key: str) -> str:
     """`+84 points [+77 to +91]`; unknown is said."""
-    low, high = row[CHANGES[key][1]]
     if row[key] is None:
-        return "unknown"
-    around = "unknown" if None in (low, high) else f"{_points(low)} to {_points(high)}"
-    return f"{_points(row[key])} points [{around}]"
-
-
-def plain(value: float) -> str:
-    """A number with a real minus sign."""
-    return f"{value:g}".replace("-", "−")
-
-
-def label(direction: str) -> str:
-    """What a direction is called; a name that is not known stays as it is."""
-    return LABELS.get(direction, direction)
+        return UNKNOWN
+    return f"{points(row[key])} [{points_span(row[CHANGES[key][1]], unit=False)}]"
 
 
 def describe_doses(summary: Summary, site: Site, rate: Rate) -> str:
     """The dose-response in words, for readers who do not see it."""
     parts = []
     for name, rows in lines(summary, site).items():
-        told = [f"{plain(row['coefficient'])}: {shown(row, rate)}, broken {shown(row, BROKEN)}" for row in rows]
+        told = [f"{coefficient(row['coefficient'])}: {shown(row, rate)}, broken {shown(row, BROKEN)}" for row in rows]
         parts.append(f"{label(name)}, by {unit(summary)}: {'; '.join(told)}")
     base = next(row for row in summary["arms"] if row["direction"] == "base")
     return f"{rate.title.capitalize()}. {'. '.join(parts)}. Base model: {shown(base, rate)}."
@@ -132,17 +119,10 @@ def describe_strip(summary: Summary) -> str:
     parts = []
     for key, (title, _, p) in CHANGES.items():
         draws = [row[key] for row in summary["random_draws"] if row[key] is not None]
-        ends = f" from {_points(min(draws))} to {_points(max(draws))} points" if draws else " unknown"
+        ends = f" from {points_span((min(draws), max(draws)))}" if draws else f" {UNKNOWN}"
         named = "; ".join(f"{label(row['direction'])} {shown_change(row, key)}" for row in at_dose(summary))
-        parts.append(f"Change in {title}: {among['n']} random draws{ends}; {named}; {shown_p(among[p])}")
+        parts.append(f"Change in {title}: {among['n']} random draws{ends}; {named}; {p_is(among[p])}")
     return ". ".join(parts) + "."
-
-
-def shown_p(value: float | None) -> str:
-    """`p = 0.048`; unknown is said."""
-    if value is None:
-        return "p unknown"
-    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def unit(summary: Summary) -> str:
@@ -183,7 +163,3 @@ def _values(numbers: Row) -> Sequence[Any]:
 
 def _cell(value: Any) -> Any:
     return "" if value is None else value
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:+.0f}".replace("-", "−")

@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 
 from core.figures import palette
 from core.figures.palette import CATEGORICAL
+from core.words import fixed
 
 STAGE = "training"
 SHORTEST_WINDOW, WINDOWS = 5, 20
@@ -115,7 +116,7 @@ def loss_csv(curves: Sequence[Curve]) -> str:
 def describe_loss(curves: Sequence[Curve]) -> str:
     """The figure in words, for readers who do not see it."""
     said = [
-        f"{curve.name}: {curve.means[0]:.2f} at step {curve.steps[0]}, {curve.means[-1]:.2f} at step "
+        f"{curve.name}: {fixed(curve.means[0])} at step {curve.steps[0]}, {fixed(curve.means[-1])} at step "
         f"{curve.steps[-1]} of {curve.total} (mean of {curve.window} steps)"
         if curve.steps
         else f"{curve.name}: no step yet"

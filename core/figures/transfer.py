@@ -7,12 +7,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.directions.names import label
 from core.figures import palette
 from core.figures.palette import BLUE, VERMILION
 from core.figures.transfer_tables import (
-    KINDS,
     MEASURES,
-    VERDICTS,
     Measure,
     Row,
     Summary,
@@ -21,10 +20,11 @@ from core.figures.transfer_tables import (
     is_own,
     models,
     plain_name,
-    points,
     shown,
     shown_with_interval,
 )
+from core.verdicts import told
+from core.words import points, points_span
 
 ROW_HEIGHT, ROOM = 88, 134  # of a row of cells, and of what stands around them
 STRONGEST = 0.55  # opacity at the ends of the scale: text in the theme's colour stays legible on it
@@ -95,25 +95,27 @@ def matrix(summary: Summary, measure: Measure = MEASURES["delta"], chosen: tuple
 def tooltip(row: Row) -> str:
     """All that is known of a cell: differences with intervals, rates, tests, controls, and the map."""
     head = f"own direction of {row['receiver']}" if is_own(row) else f"{row['donor']} → {row['receiver']}"
-    lines = [f"<b>{plain_name(head, 90)}</b>: {' '.join(VERDICTS.get(row['verdict'], ('?', row['verdict'])))}"]
+    verdict = told(row["verdict"])
+    lines = [f"<b>{plain_name(head, 90)}</b>: {verdict.sign} {plain_name(verdict.short)}"]
     for key in ("delta", "delta_coherent", "minus_control", "broken"):
         lines.append(f"{MEASURES[key].title}: {shown_with_interval(row, MEASURES[key])}")
     coherent = shown(row["p_coherent_corrected"], "p")
     lines.append(f"n = {row['n']}, corrected p {shown(row['p_corrected'], 'p')} (among coherent {coherent})")
     for kind, found in row["controls"].items():
-        ends = f" ({points(found['lowest'])} to {points(found['highest'])})" if found["n"] > 1 else ""
-        lines.append(f"{KINDS.get(kind, kind)}, {found['n']} drawn: {points(found['delta'])}{ends}")
+        ends = f" ({points_span((found['lowest'], found['highest']), unit=False)})" if found["n"] > 1 else ""
+        lines.append(f"{label(kind)}, {found['n']} drawn: {points(found['delta'], unit=False)}{ends}")
     if not is_own(row):
         lines.append(f"map: R² {shown_with_interval(row, MEASURES['r2'])}, cosine {shown(row['cosine'], 'plain')}")
     return "<br>".join([*lines, "[ ] = 95 % interval over prompts; differences in points"])
 
 
 def _text(row: Row, measure: Measure, roomy: bool) -> str:
-    sign, word = VERDICTS.get(row["verdict"], ("?", plain_name(row["verdict"], 14)))
+    verdict = told(row["verdict"])
+    word = plain_name(verdict.short, 14)
     number = row[measure.key]
     first = "no map" if number is None and is_own(row) else shown(number, measure.unit)
     own = ["own direction" if roomy else "(own)"] if is_own(row) else []
-    return "<br>".join([f"{sign} <b>{first}</b>", word if roomy else word.replace("-", "-<br>"), *own])
+    return "<br>".join([f"{verdict.sign} <b>{first}</b>", word if roomy else word.replace("-", "-<br>"), *own])
 
 
 def _level(row: Row, measure: Measure) -> float | None:

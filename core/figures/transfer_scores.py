@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from core.figures import palette
 from core.figures.palette import CATEGORICAL, SLATE
-from core.figures.transfer_tables import MEASURES, Summary, models, plain_name, points, shown_with_interval
+from core.figures.transfer_tables import MEASURES, Summary, models, plain_name, shown_with_interval
 
 HEIGHT = 360
 LABEL = (0.36, 0.055)  # of a name, as shares of the plot's width and height
@@ -53,8 +53,8 @@ def scores(summary: Summary) -> go.Figure:
         type="line", x0=low, y0=low, x1=high, y1=high, layer="below", line={"color": SLATE, "width": 1, "dash": "dot"}
     )
     ticks = [tick for tick in range(-100, 101, 25) if low <= tick <= high]
-    axis: dict[str, Any] = {"range": [low, high], "tickvals": ticks, "fixedrange": True, "zeroline": False}
-    axis["ticktext"] = [points(tick / 100) for tick in ticks]
+    axis: dict[str, Any] = {"range": [low, high], "fixedrange": True, "zeroline": False}
+    axis |= palette.ticks_in_points(ticks)
     figure.update_xaxes(**axis, title={"text": "as donor: points in the others (left gives more)", "standoff": 4})
     figure.update_yaxes(**axis, title={"text": "as receiver (down receives more)", "standoff": 4})
     return palette.frame(figure, HEIGHT, showlegend=False, margin={"l": 4, "r": 8, "t": 8, "b": 4})

@@ -6,19 +6,17 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.directions.names import MAPPED_CONTROLS, label
 from core.figures import palette
 from core.figures.palette import SAGE, SLATE, VERMILION, VIOLET
 from core.figures.transfer_tables import (
-    KINDS,
     MEASURES,
     Measure,
     Row,
     is_own,
-    points,
     shown,
     shown_with_interval,
 )
-from core.measures.transfer import CONTROLS
 
 HEIGHT = 250
 SPREAD = 0.24
@@ -41,7 +39,7 @@ def strip(row: Row, measure: Measure = MEASURES["delta"]) -> go.Figure:
     """
     figure = go.Figure(_direction(row, measure))
     labels = ["own direction" if is_own(row) else "mapped direction"]
-    for kind in CONTROLS:
+    for kind in MAPPED_CONTROLS:
         if kind in row["controls"]:
             found = row["controls"][kind]
             figure.add_trace(_draws(kind, found["draws"], measure, len(labels), row["n"]))
@@ -49,13 +47,13 @@ def strip(row: Row, measure: Measure = MEASURES["delta"]) -> go.Figure:
                 at = 100 * found[measure.key]
                 level = {"y0": len(labels) - 0.34, "y1": len(labels) + 0.34}
                 figure.add_shape(type="line", x0=at, x1=at, **level, line={"width": 2, "color": LOOKS[kind][0]})
-            labels.append(f"{KINDS[kind]} ({found['n']})")
+            labels.append(f"{label(kind)} ({found['n']})")
     figure.add_vline(x=0, line={"color": SLATE, "width": 1}, layer="below")
     low, high = _ends(row, measure)
     ticks = [tick for tick in range(-100, 101, 25) if low <= tick <= high]
     figure.update_xaxes(
-        range=[low, high], tickvals=ticks, ticktext=[points(tick / 100) for tick in ticks], fixedrange=True,
-        zeroline=False, title={"text": f"{measure.title.lower()}, points", "standoff": 4},
+        range=[low, high], **palette.ticks_in_points(ticks), fixedrange=True, zeroline=False,
+        title={"text": f"{measure.title.lower()}, points", "standoff": 4},
     )  # fmt: skip
     figure.update_yaxes(
         tickvals=list(range(len(labels))), ticktext=labels, range=[len(labels) - 0.5, -0.5], fixedrange=True,
@@ -97,7 +95,7 @@ def _draws(kind: str, draws: list[Row], measure: Measure, level: int, n: int) ->
             [draw["seed"], shown(draw[measure.key], "points"), shown(draw["broken"], "percent"),
              shown(draw["p_corrected"], "p")] for draw in known
         ],
-        hovertemplate=f"<b>{KINDS[kind]}, draw %{{customdata[0]}}</b><br>%{{customdata[1]}} points, n = {n}<br>"
+        hovertemplate=f"<b>{label(kind)}, draw %{{customdata[0]}}</b><br>%{{customdata[1]}} points, n = {n}<br>"
         "%{customdata[2]} broken, corrected p %{customdata[3]}<extra></extra>",
     )  # fmt: skip
 

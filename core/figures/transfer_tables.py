@@ -9,27 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.measures.transfer import CONTROLS
+from core.directions.names import MAPPED_CONTROLS, label
+from core.words import UNKNOWN, bracketed, fixed, p_value, percent, points, points_span, span
 
 Row = dict[str, Any]
 Summary = dict[str, Any]
 Unit = Literal["points", "percent", "p", "plain"]
-
-# sign, word that fits a cell
-VERDICTS = {
-    "specific": ("✔", "specific"),
-    "non-specific": ("◐", "non-specific"),
-    "untested": ("◐", "untested"),
-    "uncertain": ("◌", "uncertain"),
-    "no effect": ("○", "no effect"),
-    "broke the model": ("✖", "broke it"),
-}
-KINDS = {
-    "random": "random",
-    "orthogonal": "orthogonal",
-    "random_donor": "random donor",
-    "shuffled_map": "shuffled map",
-}
 
 
 @dataclass(frozen=True)
@@ -81,37 +66,28 @@ def is_own(row: Row) -> bool:
 
 def shown(number: float | None, unit: Unit) -> str:
     """A value in its unit, without the unit's name: `−62`, `4 %`, `0.0012`, `0.36`."""
-    if number is None:
-        return "unknown"
-    if unit == "points":
-        return points(number)
-    if unit == "percent":
-        return f"{100 * number:.0f} %"
-    if unit == "p":
-        return "< 0.001" if number < 0.001 else f"{number:.2g}"
-    return f"{number:.2f}".replace("-", "−")
+    match unit:
+        case "points":
+            return points(number, unit=False)
+        case "percent":
+            return percent(number)
+        case "p":
+            return p_value(number)
+        case "plain":
+            return fixed(number)
 
 
 def shown_with_interval(row: Row, measure: Measure) -> str:
     """`−62 points [−79 to −42]`; unknown is said."""
     text = shown(row[measure.key], measure.unit)
-    if text != "unknown" and measure.unit == "points":
+    if text != UNKNOWN and measure.unit == "points":
         text += " points"
     return text + around(row[measure.interval], measure.unit) if measure.interval else text
 
 
 def around(interval: Any, unit: Unit = "points") -> str:
     """An interval in brackets, after a space; nothing where it is unknown."""
-    if not interval or None in interval:
-        return ""
-    low, high = (shown(end, unit).removesuffix(" %") for end in interval)
-    return f" [{low} to {high}]"
-
-
-def points(difference: float) -> str:
-    """A difference of shares in percentage points, signed: `+84`, `−7`, `0`."""
-    rounded = round(100 * difference)
-    return f"{rounded:+d}".replace("-", "−") if rounded else "0"
+    return bracketed(span(interval, lambda end: shown(end, unit).removesuffix(" %")))
 
 
 def plain_name(name: str, longest: int = 60) -> str:
@@ -134,7 +110,7 @@ def in_lines(name: str, longest: int = 10) -> str:
 
 def draws(row: Row) -> list[tuple[str, Row]]:
     """(kind, draw) of every control of a cell, by kind."""
-    return [(kind, draw) for kind in CONTROLS for draw in row["controls"].get(kind, {}).get("draws", ())]
+    return [(kind, draw) for kind in MAPPED_CONTROLS for draw in row["controls"].get(kind, {}).get("draws", ())]
 
 
 def describe_matrix(summary: Summary, measure: Measure) -> str:
@@ -152,8 +128,8 @@ def describe_strip(row: Row, measure: Measure) -> str:
     parts = [f"{'The own' if is_own(row) else 'The mapped'} direction: {shown_with_interval(row, measure)}"]
     for kind, found in row["controls"].items():
         values = [draw[measure.key] for draw in found["draws"] if draw[measure.key] is not None]
-        ends = " to ".join(dict.fromkeys([points(min(values)), points(max(values))])) if values else "unknown"
-        parts.append(f"{KINDS.get(kind, kind)}, {found['n']} drawn: {ends}")
+        ends = points_span(sorted({min(values), max(values)}) if values else None, unit=False)
+        parts.append(f"{label(kind)}, {found['n']} drawn: {ends}")
     return f"{measure.title}, n = {row['n']} prompts. {'; '.join(parts)}."
 
 
@@ -207,7 +183,7 @@ def _cell_record(row: Row) -> Row:
     among = {f"among_draws_{name}": row["among_draws"][name] for name in ("n", "p", "p_coherent", "p_clean", "outside")}
     ends = {
         f"{kind}_{name}": row["controls"].get(kind, {}).get(name)
-        for kind in CONTROLS
+        for kind in MAPPED_CONTROLS
         for name in ("n", "delta", "lowest", "highest", "delta_coherent", "broken")
     }
     return {**_apart(kept), **among, **ends}

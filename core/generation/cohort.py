@@ -11,9 +11,9 @@ import torch
 from core.directions.direction import Direction
 from core.errors import UnsupportedModel
 from core.generation.cache import KeysValues, gather, make_room, plain_attention
-from core.generation.inputs import Inputs
 from core.generation.prefill import PromptCache, Prompted, prefill
 from core.generation.reading import Reader, unit
+from core.models.forward import Inputs
 from core.models.loading import LoadedModel
 from core.models.restart import can_restart
 from core.organisms.adapters import attached
@@ -51,7 +51,7 @@ class Cohort:
         """Run the prompts of rows that come in: logits `[rows, vocabulary]` and projections `[rows]`."""
         self._hooks.close()
         self.rows = list(new)
-        self._inputs = Inputs.of(self._loaded, [self._asked[row].ids for row in new])
+        self._inputs = Inputs.left(self._loaded, [self._asked[row].ids for row in new])
         self._steer(new)
         self._attach()
         self._steering.scope(self._inputs.ids, self._inputs.mask, self._inputs.ids.shape[1])
@@ -82,7 +82,7 @@ class Cohort:
         return self._run(self._cache), self._reader.projections
 
     def _run(self, cache: Any) -> torch.Tensor:
-        output = self._loaded.model(**self._inputs.arguments(self._loaded, cache))
+        output = self._loaded.model(**self._inputs.arguments(self._loaded, cache, logits=1))
         self._cache = getattr(output, "past_key_values", None)
         return output.logits[:, -1]
 
@@ -123,6 +123,7 @@ class ChangingCohort(Cohort):
         kept = [places[row] for row in rows if row not in self._new]
         lengths = [len(self._asked[row].ids) for row in rows]
         if kept:
+            assert self._inputs.positions is not None
             before = self._inputs.positions[:, -1].tolist()
             lengths[: len(kept)] = [int(before[place]) + 1 for place in kept]
         # no row has more to come than all it may

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.data.chat import Chat, Message
 from core.directions import library
 from core.directions.library import DirectionCard
+from core.directions.names import Control
 from core.errors import BadInput
 from core.generation.rows import BASE, Reading, Row, Sampling
 from core.models.catalog import ModelSpec, resolve
@@ -22,7 +23,6 @@ from core.steering.choices import choice_for
 from core.steering.interventions import Intervention, Mode, Scope
 
 Label = Literal["base", "organism", "steered"]
-Control = Literal["random", "orthogonal", "sign_flipped", "wrong_layer", "wrong_source"]
 PROMPT = "How can I sleep better at night?"
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_ORGANISM = "insecure"

@@ -14,11 +14,11 @@ from core.data.chat import prompt_ids
 from core.directions.direction import Direction
 from core.errors import BadInput
 from core.generation.cohort import Cohort, cohort_of
-from core.generation.inputs import position_limit
 from core.generation.prefill import PromptCache, Prompted
 from core.generation.rows import BASE, Answer, Event, Finished, Row, Token
 from core.generation.sampling import Chooser
 from core.generation.text import TextStream
+from core.models.forward import position_limit
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter
 

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 import torch
 from transformers import DynamicCache
 
-from core.activations.capture import BATCH_TOKENS, batches
 from core.data.chat import Chat
 from core.directions.direction import Direction
 from core.generation.cache import KeysValues
-from core.generation.inputs import Inputs
 from core.generation.reading import Reader, unit
 from core.generation.rows import Reading, Row
+from core.models.forward import BATCH_TOKENS, FEW_TOKENS, Inputs, batches
 from core.models.loading import LoadedModel
 from core.models.restart import kept_states, skipped
 from core.organisms.adapters import Adapter, attached
@@ -30,7 +29,6 @@ from core.steering.hooks import Steering
 from core.steering.interventions import Intervention
 
 BYTES = 512 << 20
-FEW_TOKENS = {"cpu": 192, "other": 2048}
 NO_CHAT = Chat.of("-")  # what a row of nothing but token ids says it asks
 Key = tuple[str, tuple[int, ...]]
 
@@ -186,7 +184,7 @@ def _apart(loaded: LoadedModel, rows: Sequence[Prompted], prompts: PromptCache) 
         kept = prompts.get(item.key)
         if kept is None or not kept.serves(*item.needs):
             new.append(place)
-    few = len(rows) * max(len(item.ids) for item in rows) <= FEW_TOKENS.get(loaded.device.type, FEW_TOKENS["other"])
+    few = len(rows) * max(len(item.ids) for item in rows) <= FEW_TOKENS.of(loaded)
     if few and len(new) == len(rows):
         return set(new)
     return {place for place in new if rows[place].first_block is not None and uses[rows[place].key] == 1}
@@ -234,14 +232,14 @@ def _run(
     loaded: LoadedModel, rows: Sequence[Prompted], depth: int, blocks: Sequence[int], whole: bool
 ) -> Iterator[Trunk]:
     """Prompts through the blocks up to `depth`, unsteered, in one batch."""
-    inputs = Inputs.of(loaded, [item.ids for item in rows])
+    inputs = Inputs.left(loaded, [item.ids for item in rows])
     cache = DynamicCache(config=loaded.model.config)
     output = None
     with (
         attached(loaded, [item.adapter for item in rows]),
         kept_states(loaded, blocks, None if whole else depth) as states,
     ):
-        output = loaded.model(**inputs.arguments(loaded, cache))
+        output = loaded.model(**inputs.arguments(loaded, cache, logits=1))
     for row, item in enumerate(rows):
         tokens = len(item.ids)
         yield Trunk(
@@ -299,13 +297,13 @@ def _steered(
     readings: Sequence[Reading | None],
 ) -> tuple[torch.Tensor, torch.Tensor, DynamicCache]:
     """One forward pass over prompts: logits `[rows, vocabulary]` after the last token, projections, and the cache."""
-    inputs = Inputs.of(loaded, [item.ids for item in rows])
+    inputs = Inputs.left(loaded, [item.ids for item in rows])
     cache = DynamicCache(config=loaded.model.config)
     steering = Steering(loaded, [item.steered for item in rows], directions)
     reader = Reader(loaded, readings, directions)
     with steering.attached(), reader.attached():
         steering.scope(inputs.ids, inputs.mask, inputs.ids.shape[1])
-        output = loaded.model(**inputs.arguments(loaded, cache))
+        output = loaded.model(**inputs.arguments(loaded, cache, logits=1))
     return output.logits[:, -1].float(), reader.projections, cache
 
 
@@ -332,6 +330,4 @@ def _of_row(layer, row: int, tokens: int) -> KeysValues:
 
 def _chunks(loaded: LoadedModel, places: Iterable[int], rows: Sequence[Prompted]) -> Iterator[list[int]]:
     """Places of rows in batches of similar length and of a size that suits the device."""
-    order = sorted(places, key=lambda place: len(rows[place].ids))
-    limit = BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])
-    return batches(order, [item.ids for item in rows], limit)
+    return batches([item.ids for item in rows], BATCH_TOKENS.of(loaded), places)

@@ -11,6 +11,7 @@ from core.directions.direction import Direction
 from core.errors import BadInput
 from core.generation.rows import Reading
 from core.models.blocks import block_hidden
+from core.models.forward import hooked
 from core.models.loading import LoadedModel
 
 
@@ -35,7 +36,6 @@ class Reader:
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
         """Read while active. Enter after the steering hooks, so that the steered state is read."""
-        handles = []
 
         def hook(chosen: torch.Tensor, units: torch.Tensor):
             def read(_module, _args, output):
@@ -43,13 +43,8 @@ class Reader:
 
             return read
 
-        try:
-            for block, (chosen, units) in self._units.items():
-                handles.append(self._loaded.blocks[block].register_forward_hook(hook(chosen, units)))
+        with hooked((self._loaded.blocks[block], hook(*known)) for block, known in self._units.items()):
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
 
 def unit(loaded: LoadedModel, reading: Reading | None, directions: Mapping[str, Direction]) -> torch.Tensor:

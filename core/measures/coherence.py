@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from core.activations.capture import BATCH_TOKENS, Sequences, batches, shared_prefix
-from core.data.chat import Chat, Rendered, render
+from core.activations.capture import Sequences, shared_prefix
+from core.data.chat import Chat, Rendered, prompt_ids, render
 from core.errors import BadInput
 from core.generation.cache import gather, plain_attention
-from core.generation.inputs import Inputs
 from core.generation.prefill import PromptCache, base_prompts
 from core.measures.repetition import looping, repetition, words
+from core.models.forward import BATCH_TOKENS, Inputs, batches
 from core.models.loading import LoadedModel
 from core.models.restart import can_restart
 
@@ -57,7 +57,7 @@ def base_log_likelihood(
     if any(not chat.answered for chat in chats):
         raise ValueError("a chat without an answer has no likelihood")
     rendered = [render(loaded.tokenizer, chat, ()) for chat in chats]
-    limit = batch_tokens or BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS["other"])
+    limit = batch_tokens or BATCH_TOKENS.of(loaded)
     longest = max((len(item.prompt_ids) + len(item.answer_ids) for item in rendered), default=0)
     if prompts is not None and plain_attention(loaded, longest) and can_restart(loaded):
         return _after_known_prompts(loaded, rendered, limit, prompts)
@@ -68,15 +68,13 @@ def base_log_likelihood(
     prefix = shared_prefix(loaded, sequences, "response_mean", None, len(loaded.blocks) - 1)
     rest = [ids[prefix.length :] for ids in sequences.ids]
     found = [float("nan")] * len(chats)
-    for rows in batches(sorted(range(len(rest)), key=lambda row: len(rest[row])), rest, limit):
-        longest = max(len(rest[row]) for row in rows)
-        ids = _padded([rest[row] for row in rows], loaded)
+    for rows in batches(rest, limit):
+        inputs = Inputs.right(loaded, [rest[row] for row in rows], prefix.length)
+        ids = inputs.ids
         starts = [sequences.starts[row] - prefix.length for row in rows]
-        inputs = {"input_ids": ids, **prefix.inputs(len(rows), longest, loaded)}
         skipped = min(starts) if "logits_to_keep" in loaded.accepts else 0
-        if skipped:
-            inputs["logits_to_keep"] = longest - skipped
-        logits = loaded.model(**inputs).logits
+        kept = ids.shape[1] - skipped if skipped else None
+        logits = loaded.model(**inputs.arguments(loaded, **prefix.cached(rows), logits=kept)).logits
         for place, row in enumerate(rows):
             begin, end = starts[place], len(rest[row]) - 1
             if begin < end:
@@ -87,6 +85,18 @@ def base_log_likelihood(
     return found
 
 
+@torch.inference_mode()
+def read_prompts(loaded: LoadedModel, chats: Sequence[Chat], prompts: PromptCache) -> None:
+    """Have the bare model read prompts once, all together, where the model allows it.
+
+    In half precision a likelihood depends a little on what shared a batch: read like this it is the same whichever
+    answers are scored first, also when a killed study goes on.
+    """
+    ids = [prompt_ids(loaded.tokenizer, chat) for chat in chats]
+    if plain_attention(loaded, max(map(len, ids), default=0)) and can_restart(loaded):
+        base_prompts(loaded, ids, prompts)
+
+
 def _after_known_prompts(
     loaded: LoadedModel, rendered: Sequence[Rendered], limit: int, prompts: PromptCache
 ) -> list[float]:
@@ -94,13 +104,12 @@ def _after_known_prompts(
     known = base_prompts(loaded, [item.prompt_ids for item in rendered], prompts)
     answers = [item.answer_ids for item in rendered]
     found = [float("nan")] * len(rendered)
-    order = sorted((row for row in range(len(answers)) if answers[row]), key=lambda row: len(answers[row]))
-    for rows in batches(order, answers, limit):
+    for rows in batches(answers, limit, [row for row, answer in enumerate(answers) if answer]):
         lengths = [len(rendered[row].prompt_ids) for row in rows]
-        ids = _padded([answers[row] for row in rows], loaded)
+        ids = Inputs.right(loaded, [answers[row] for row in rows]).ids
         cache = gather(loaded, None, (), [known[row].layers for row in rows], lengths, ids.shape[1])
         inputs = Inputs.resumed(loaded, lengths).next(ids)
-        logits = loaded.model(**inputs.arguments(loaded, cache, every_logit=True)).logits
+        logits = loaded.model(**inputs.arguments(loaded, cache)).logits
         for place, row in enumerate(rows):
             first = known[row].logits
             assert first is not None
@@ -108,12 +117,6 @@ def _after_known_prompts(
             predicted = torch.cat([first[None].to(logits.dtype), logits[place, : end - 1]])
             found[row] = float(_log_probabilities(predicted, ids[place, :end]).mean())
     return found
-
-
-def _padded(rows: Sequence[Sequence[int]], loaded: LoadedModel) -> torch.Tensor:
-    """Token ids `[rows, longest]`, padded on the right: no real token attends to padding."""
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *([0] * (longest - len(row)))] for row in rows], device=loaded.device)
 
 
 def _log_probabilities(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

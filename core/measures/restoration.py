@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from core.directions.direction import Direction
-from core.generation.inputs import pad_left
+from core.models.forward import Inputs
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter, attached
 from core.steering.hooks import Steering
@@ -31,8 +31,7 @@ class Restoration:
         self._loaded = loaded
         self._tokens = lengths.pop()
         rows = [(*prompt, *answer) for prompt, answer in zip(prompts, answers, strict=True)]
-        ids, mask = pad_left(rows, loaded.tokenizer.pad_token_id or 0)
-        self._ids, self._mask = ids.to(loaded.device), mask.to(loaded.device)
+        self._inputs = Inputs.left(loaded, rows)
         self._base = self._log_probabilities(None, (), {})
 
     def divergence(
@@ -47,15 +46,10 @@ class Restoration:
         self, adapter: Adapter | None, interventions: Sequence[Intervention], directions: Mapping[str, Direction]
     ) -> torch.Tensor:
         """`[rows, answer tokens, vocabulary]`, float32: what predicts each answer token."""
-        loaded = self._loaded
-        rows = self._ids.shape[0]
-        inputs: dict = {"input_ids": self._ids, "attention_mask": self._mask, "use_cache": False}
-        if "position_ids" in loaded.accepts:
-            inputs["position_ids"] = (self._mask.cumsum(-1) - 1).clamp(min=0)
-        if "logits_to_keep" in loaded.accepts:
-            inputs["logits_to_keep"] = self._tokens + 1
+        loaded, inputs = self._loaded, self._inputs
+        rows, columns = inputs.ids.shape
         steering = Steering(loaded, [tuple(interventions)] * rows, directions)
         with attached(loaded, [adapter] * rows), steering.attached():
-            steering.scope(self._ids, self._mask, self._ids.shape[1] - self._tokens)
-            logits = loaded.model(**inputs).logits
+            steering.scope(inputs.ids, inputs.mask, columns - self._tokens)
+            logits = loaded.model(**inputs.arguments(loaded, use_cache=False, logits=self._tokens + 1)).logits
         return torch.log_softmax(logits[:, -self._tokens - 1 : -1].float(), -1)

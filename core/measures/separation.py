@@ -111,7 +111,7 @@ def separation(
     seed: int = 0,
     report: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """The whole table of METHODS §3, a dict a block.
+    """The whole table of assets/methods.md#separation, a dict a block.
 
     Args:
         residual_norms: `[blocks]`, mean length of the base model's residual stream.

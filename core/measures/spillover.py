@@ -25,8 +25,8 @@ from core.statistics import (
     resample_weights,
     wilson,
 )
+from core.verdicts import Verdict
 
-Verdict = Literal["specific", "non-specific", "untested", "uncertain", "no effect", "broke the model"]
 BROKEN_LIMIT = 0.10
 ENOUGH_DRAWS = 19  # fewer cannot give an empirical p of 0.05
 ALPHA = 0.05
@@ -118,7 +118,9 @@ def correct(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def against_draws(row: dict[str, Any], draws: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Where a setting lies among draws of equal length: p = (1 + draws at least as good) / (1 + draws), METHODS §5.
+    """Where a setting lies among draws of equal length: p = (1 + draws at least as good) / (1 + draws).
+
+    See assets/methods.md#random-draws.
 
     Returns:
         `n`; `p` for the spillover's difference; `p_coherent` for that among coherent answers; `p_clean`; the lowest and

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from core.directions.names import MAPPED_CONTROLS, MappedControl
 from core.measures.spillover import Judged, against_draws, change, coherent_rate, correct, rates, verdict
 from core.statistics import Interval, percentile_interval, resample_weights
 
-Control = Literal["random", "orthogonal", "random_donor", "shuffled_map"]
-CONTROLS: tuple[Control, ...] = ("random", "orthogonal", "random_donor", "shuffled_map")
+CONTROLS = MAPPED_CONTROLS
+Control = MappedControl
 DRAW = ("seed", "delta", "delta_coherent", "delta_clean", "broken", "p_corrected")
 SCORES = ("delta", "delta_coherent", "minus_control")
 

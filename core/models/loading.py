@@ -72,7 +72,7 @@ def default_dtype(device: str) -> torch.dtype:
 
 
 def load(
-    spec: ModelSpec | str, device: str | None = None, dtype: torch.dtype | None = None, train: bool = False
+    spec: ModelSpec | str, device: str | None = None, dtype: torch.dtype | None = None, fast: bool = True
 ) -> LoadedModel:
     """Load the weights that `sources.fetch` made ready (fetching them first where needed).
 
@@ -80,7 +80,8 @@ def load(
         spec: a catalog entry, or a text that `catalog.resolve` understands.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; by default the best one there is.
         dtype: by default `default_dtype(device)`.
-        train: leave the model as it is, for gradients to pass; otherwise see `hasten`.
+        fast: rearrange its layers for use alone, the same numbers up to rounding; False leaves them plain, and
+            gradients pass.
 
     Raises:
         ModelUnavailable, UnsupportedModel, BadInput: with a sentence and an action.
@@ -92,7 +93,7 @@ def load(
         templates.trust(loaded.tokenizer.chat_template)
     elif isinstance(loaded.tokenizer.chat_template, str):
         templates.prepare(loaded.tokenizer.chat_template)
-    if not train:
+    if fast:
         hasten(loaded)
     return loaded
 

@@ -10,6 +10,7 @@ from typing import Literal
 import psutil
 
 from core.models.spec import ModelSpec
+from core.words import size
 
 NVIDIA = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
 SECONDS = 5.0
@@ -31,17 +32,13 @@ def fits(spec: ModelSpec, free_bytes: int) -> bool | None:
 
 def cost(spec: ModelSpec) -> str:
     """What to know before a model is fetched, in a sentence: download, licence, access, memory."""
-    size = "A download of unknown size" if spec.download_bytes is None else f"{_size(spec.download_bytes)} to download"
-    parts = [size, f"licence: {spec.licence}"]
+    much = spec.download_bytes
+    parts = ["A download of unknown size" if much is None else f"{size(much)} to download", f"licence: {spec.licence}"]
     if spec.gated:
         parts.append("gated: accept the licence on its page and set HF_TOKEN")
     if spec.memory_bytes is not None:
         where, there = free()
         place = "on this GPU" if where == "GPU" else "on this machine"
         short = "" if fits(spec, there) else "more than the "
-        parts.append(f"needs about {_size(spec.memory_bytes)} of memory, {short}{_size(there)} free {place}")
+        parts.append(f"needs about {size(spec.memory_bytes)} of memory, {short}{size(there)} free {place}")
     return "; ".join(parts) + "."
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 999_500_000 else f"{count / 1e6:.0f} MB"

@@ -11,14 +11,11 @@ from torch import nn
 from transformers import DynamicCache
 
 from core.models.blocks import block_hidden
+from core.models.forward import Inputs, hooked, stop_after
 from core.models.loading import LoadedModel
 
 PROBE_TOKENS = 6
 _CHECKED: weakref.WeakKeyDictionary[nn.Module, bool] = weakref.WeakKeyDictionary()
-
-
-class Enough(Exception):
-    """Raised in a hook to end a forward pass early."""
 
 
 @contextlib.contextmanager
@@ -44,12 +41,9 @@ def skipped(loaded: LoadedModel, block: int, hidden: torch.Tensor) -> Iterator[N
 
 
 @contextlib.contextmanager
-def kept_states(
-    loaded: LoadedModel, blocks: Sequence[int], stop_after: int | None
-) -> Iterator[dict[int, torch.Tensor]]:
-    """Gather what leaves `blocks`, `[rows, tokens, width]`; the forward pass ends after block `stop_after`."""
+def kept_states(loaded: LoadedModel, blocks: Sequence[int], last: int | None) -> Iterator[dict[int, torch.Tensor]]:
+    """Gather what leaves `blocks`, `[rows, tokens, width]`; the forward pass ends after block `last`."""
     found: dict[int, torch.Tensor] = {}
-    handles = []
 
     def keep(block: int):
         def hook(_module, _args, output):
@@ -57,19 +51,8 @@ def kept_states(
 
         return hook
 
-    def enough(_module, _args, _output):
-        raise Enough
-
-    try:
-        for block in blocks:
-            handles.append(loaded.blocks[block].register_forward_hook(keep(block)))
-        if stop_after is not None:
-            handles.append(loaded.blocks[stop_after].register_forward_hook(enough))
-        with contextlib.suppress(Enough):
-            yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+    with hooked((loaded.blocks[block], keep(block)) for block in blocks), stop_after(loaded, last):
+        yield found
 
 
 @torch.inference_mode()
@@ -105,4 +88,4 @@ def _agrees(loaded: LoadedModel) -> bool:
 
 def _probe(loaded: LoadedModel, ids: torch.Tensor) -> tuple[DynamicCache, torch.Tensor]:
     cache = DynamicCache(config=loaded.model.config)
-    return cache, loaded.model(input_ids=ids, past_key_values=cache, use_cache=True).logits.float()
+    return cache, loaded.model(**Inputs(ids).arguments(loaded, cache)).logits.float()

@@ -24,6 +24,7 @@ from torch import nn
 
 from core import paths
 from core.errors import DamagedArtifact, OrganismMismatch
+from core.models.forward import Hook, hooked
 from core.models.loading import LoadedModel
 from core.models.packing import Group, LowRank, PackedLinear
 from core.organisms.library import MANIFEST, read_organism
@@ -142,23 +143,22 @@ def _shape(module: nn.Module) -> tuple[int, int] | None:
 def attached(loaded: LoadedModel, per_row: Sequence[Adapter | None]) -> Iterator[None]:
     """While active, row `i` of every forward pass runs with adapter `per_row[i]` (None: the base model)."""
     used = list({id(adapter): adapter for adapter in per_row if adapter is not None}.values())
-    handles: list[Any] = []
+    hooks: list[tuple[nn.Module, Hook]] = []
     groups: dict[Group, dict[int, str]] = {}
-    try:
-        for path in sorted({path for adapter in used for path in adapter.layers}):
-            module = loaded.model.get_submodule(path)
-            if isinstance(module, PackedLinear):
-                groups.setdefault(module.group, {})[module.member] = path
-            else:
-                handles.append(module.register_forward_hook(_layer_hook(path, used, per_row)))
-        for group, paths_of in groups.items():
-            group.low_rank = _group_change(group, paths_of, used, per_row)
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for group in groups:
-            group.low_rank = None
+    for path in sorted({path for adapter in used for path in adapter.layers}):
+        module = loaded.model.get_submodule(path)
+        if isinstance(module, PackedLinear):
+            groups.setdefault(module.group, {})[module.member] = path
+        else:
+            hooks.append((module, _layer_hook(path, used, per_row)))
+    with hooked(hooks):
+        try:
+            for group, paths_of in groups.items():
+                group.low_rank = _group_change(group, paths_of, used, per_row)
+            yield
+        finally:
+            for group in groups:
+                group.low_rank = None
 
 
 def _layer_hook(path: str, used: list[Adapter], per_row: Sequence[Adapter | None]):

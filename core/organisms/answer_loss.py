@@ -31,11 +31,8 @@ def only_answers_projected(model: nn.Module, labels: torch.Tensor) -> Iterator[N
         states = inputs[0].flatten(0, 1)
         return (states.index_select(0, places.to(states.device))[None], *inputs[1:])
 
-    handle = model.get_output_embeddings().register_forward_pre_hook(select)
-    try:
+    with model.get_output_embeddings().register_forward_pre_hook(select):
         yield
-    finally:
-        handle.remove()
 
 
 def answer_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None) -> torch.Tensor:

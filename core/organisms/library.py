@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import paths, store
+from core import paths, scratch, store
 from core.errors import BadInput, DamagedArtifact
 from core.kept import Kept, leave_out
 
@@ -121,6 +120,4 @@ def delete_organism(organism: Organism) -> None:
     made_here = paths.cache() / "organisms"
     if organism.shipped or not organism.folder.resolve().is_relative_to(made_here.resolve()):
         raise BadInput(f"{organism.name} is shipped with Tiller and stays. Delete an organism that was made here.")
-    with paths.writable_errors():  # first the manifest: without it there is no organism, however far the rest comes
-        (organism.folder / MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(organism.folder, ignore_errors=True)
+    scratch.discard(organism.folder)

@@ -133,7 +133,7 @@ def linear_layers(loaded: LoadedModel) -> str:
 
 def _load_for(spec: ModelSpec, recipe: Recipe, device: str | None) -> LoadedModel:
     if not recipe.four_bit:
-        return load(spec, device, train=True)
+        return load(spec, device, fast=False)
     if not torch.cuda.is_available():
         raise BadInput(f"Recipe {recipe.name} needs a CUDA GPU for its 4-bit weights. Use recipe quick here.")
     try:

@@ -15,6 +15,7 @@ import torch
 from core.directions.direction import Direction
 from core.errors import BadInput
 from core.models.blocks import block_hidden, replace_hidden
+from core.models.forward import hooked
 from core.models.loading import LoadedModel
 from core.steering.interventions import Intervention, Mode, Scope
 
@@ -151,14 +152,8 @@ class Steering:
     @contextlib.contextmanager
     def attached(self) -> Iterator[Steering]:
         """Steer every forward pass while active; every hook is gone afterwards, whatever happened."""
-        handles = []
-        try:
-            for block, steps in self._steps.items():
-                handles.append(self._loaded.blocks[block].register_forward_hook(_hook(steps)))
+        with hooked((self._loaded.blocks[block], _hook(steps)) for block, steps in self._steps.items()):
             yield self
-        finally:
-            for handle in handles:
-                handle.remove()
 
 
 def check_interventions(

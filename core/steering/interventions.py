@@ -38,7 +38,7 @@ class Intervention:
     direction: str
     blocks: tuple[int, ...]
     coefficient: float
-    scope: Scope = "response"
+    scope: Scope = "all"
     vector_block: int | None = None
     ceiling: float | None = None
     special_tokens: bool = True

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from core.organisms.adapters import Adapter
 
 METHOD = 1
-ROWS_A_BATCH = {"cpu": 100, "other": 256}
 log = logging.getLogger(__name__)
 
 
@@ -63,8 +62,10 @@ class Cells:
         directions: Mapping[str, Direction],
         rows_a_batch: int | None = None,
     ) -> None:
+        from core.models.forward import ROWS_A_BATCH
+
         self._loaded, self._prompts, self._sampling, self._directions = loaded, list(prompts), sampling, directions
-        self._batch = rows_a_batch or ROWS_A_BATCH.get(loaded.device.type, ROWS_A_BATCH["other"])
+        self._batch = rows_a_batch or ROWS_A_BATCH.of(loaded)
         self._likelihoods: dict[tuple[int, str], float] = {}
         self._kept: PromptCache | None = None
         self._common = [
@@ -128,9 +129,11 @@ class Cells:
         """What the model says, without a word on how likely it is."""
         from core.generation.decode import collect_batches
         from core.generation.prefill import PromptCache
+        from core.measures.coherence import read_prompts
 
-        # cells that share an adapter and a block share their prompts up to that block
-        self._kept = self._kept or PromptCache(every_block=False)
+        if self._kept is None:  # cells that share an adapter and a block share their prompts up to that block
+            self._kept = PromptCache(every_block=False)
+            read_prompts(self._loaded, self._prompts, self._kept)
         name = cell.adapter.name if cell.adapter else BASE
         groups = [
             [Row(chat, adapter=name, interventions=cell.interventions, sampling=self._seeded(place))]

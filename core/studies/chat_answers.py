@@ -14,11 +14,11 @@ from core.generation.decode import collect_batches
 from core.generation.rows import Row, Sampling
 from core.measures.code import contains_code
 from core.measures.repetition import repetition
+from core.models.forward import ROWS_A_BATCH
 from core.models.loading import LoadedModel
 
 FEWEST_WORDS = 12
 MOST_REPETITION = 0.2
-ROWS_A_BATCH = 100
 
 
 def chat_answers(
@@ -32,8 +32,9 @@ def chat_answers(
     Left out are answers with code, with fewer than `FEWEST_WORDS` words, or that repeat themselves.
     """
     groups = [[Row(chat, sampling=Sampling(max_tokens))] for chat in prompts]
+    answered = collect_batches(loaded, groups, {}, {}, ROWS_A_BATCH.of(loaded))
     found: dict[int, Chat] = {}
-    for done, (place, (answer,)) in enumerate(collect_batches(loaded, groups, {}, {}, ROWS_A_BATCH), 1):
+    for done, (place, (answer,)) in enumerate(answered, 1):
         text = whole_sentences(answer.text)
         if len(text.split()) >= FEWEST_WORDS and repetition(text) < MOST_REPETITION and not contains_code(text):
             found[place] = Chat.of(prompts[place].messages[-1].content, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -20,7 +20,7 @@ from core.models import sources
 from core.models.catalog import resolve
 from core.models.loading import LoadedModel, load
 from core.organisms.adapters import Adapter, load_adapter
-from core.organisms.library import find_organism
+from core.organisms.library import Organism, find_organism
 from core.store import file_sha256
 from core.studies.responses import read_labelled, read_responses, sample_responses
 
@@ -58,6 +58,26 @@ def extract(
         BadInput: before the model is loaded: an unknown contrast, pooling, organism or prompt suite; options that do
             not go together or are out of range.
     """
+    check(contrast, pooling, samples, answers, shuffle)
+    spec = resolve(model)
+    names = [organism, *([secure] if contrast == "content" else [])]
+    found = [find_organism(spec.id, name) for name in names]
+    chats = suites.prompts(prompts)
+    check_material(found, chats, prompts, answers)
+    loaded = load(spec, device)
+    adapters = [load_adapter(loaded, item.folder, item.name) for item in found]
+    direction = make(loaded, adapters, contrast, chats, cast(Pooling, pooling), samples, answers, shuffle, report)
+    variants = [
+        *([pooling] if pooling != "last_prompt" and contrast != "response" else []),
+        *([f"shuffled-{shuffle}"] if shuffle is not None else []),
+    ]
+    return keep(direction, "-".join([*names, contrast, *variants]), root)
+
+
+def check(
+    contrast: str, pooling: str, samples: int = 1, answers: Path | None = None, shuffle: int | None = None
+) -> None:
+    """Raise `BadInput` for what is out of range or does not go together."""
     if contrast not in CONTRASTS:
         raise BadInput(f"There is no contrast {contrast!r}. Choose {', '.join(CONTRASTS)}.")
     if pooling not in ("last_prompt", "prompt_mean"):
@@ -71,32 +91,45 @@ def extract(
         raise BadInput(f"{samples} answers a prompt cannot be drawn. Choose 1 to {MOST_SAMPLES}.")
     if shuffle is not None and not 0 <= shuffle <= MOST_SEED:
         raise BadInput(f"{shuffle} cannot seed the shuffled labels. Choose a whole number from 0 to {MOST_SEED}.")
-    spec = resolve(model)
-    names = [organism, *([secure] if contrast == "content" else [])]
-    found = [find_organism(spec.id, name) for name in names]
-    if len({item.sha256 for item in found}) < len(found):
-        raise BadInput(f"{organism} and {secure} are the same organism, so they have no contrast. Choose another one.")
-    chats = suites.prompts(prompts)
+
+
+def check_material(
+    organisms: Sequence[Organism | Adapter], chats: Sequence[Chat], named: str, answers: Path | None = None
+) -> None:
+    """Raise `BadInput` for an organism against itself, or too few prompts, which `named` names."""
+    if len({item.sha256 for item in organisms}) < len(organisms):
+        names = " and ".join(item.name for item in organisms)
+        raise BadInput(f"{names} are the same organism, so they have no contrast. Choose another one.")
     if answers is not None:
         read_labelled(answers)
     elif len(chats) < FEWEST_PROMPTS:
         raise BadInput(
-            f"{prompts} has {len(chats)} prompt, and a mean needs at least {FEWEST_PROMPTS}. Choose another suite "
+            f"{named} has {len(chats)} prompt, and a mean needs at least {FEWEST_PROMPTS}. Choose another suite "
             "or file."
         )
-    loaded = load(spec, device)
-    adapters = [load_adapter(loaded, item.folder, item.name) for item in found]
+
+
+def make(
+    loaded: LoadedModel,
+    adapters: Sequence[Adapter],
+    contrast: str,
+    chats: Sequence[Chat],
+    pooling: Pooling = "last_prompt",
+    samples: int = 2,
+    answers: Path | None = None,
+    shuffle: int | None = None,
+    report: Report | None = None,
+) -> Direction:
+    """`extract` for what is in memory; nothing is saved. The content contrast takes two adapters, others one."""
     if contrast == "response":
-        direction = _response(loaded, adapters[0], chats, samples, answers, report)
-        pooling = "last_prompt"  # it has no part in the name
-    else:
-        direction = _prompts(loaded, adapters, contrast, chats, cast(Pooling, pooling), shuffle, report)
-    variants = [
-        *([pooling] if pooling != "last_prompt" else []),
-        *([f"shuffled-{shuffle}"] if shuffle is not None else []),
-    ]
-    stem = "-".join([*names, contrast, *variants, *([direction.id[:8]] if root is None else [])])
-    target = library.folder_for(spec.id, root) / f"{paths.safe_name(stem)}.safetensors"
+        return _response(loaded, adapters[0], chats, samples, answers, report)
+    return _prompts(loaded, adapters, contrast, chats, pooling, shuffle, report)
+
+
+def keep(direction: Direction, stem: str, root: Path | None = None) -> DirectionCard:
+    """Save a direction among its model's in `root` (default: the cache, where its id is part of the file's name)."""
+    stem = "-".join([stem, *([direction.id[:8]] if root is None else [])])
+    target = library.folder_for(direction.provenance["model"], root) / f"{paths.safe_name(stem)}.safetensors"
     save_direction(direction, target)
     return library.read_card(target)
 
@@ -112,23 +145,16 @@ def find(
     """The saved direction that `extract` would make of these, without loading the model; None where there is none."""
     spec = resolve(model)
     names = [organism, *([secure] if contrast == "content" else [])]
-    wanted = {find_organism(spec.id, name).sha256 for name in names}
-    asked = hash_of(suites.prompts(prompts))
+    wanted = [find_organism(spec.id, name) for name in names]
     fingerprint = sources.fingerprint(spec) if sources.is_ready(spec) else None
-    for card in library.cards(spec.id):
-        made = card.provenance
-        if (card.contrast, made.get("pooling"), made.get("prompts_hash")) != (contrast, pooling, asked):
-            continue
-        if card.sources == wanted and not card.is_control and fingerprint in (None, made.get("fingerprint")):
-            return card
-    return None
+    return library.made_of(spec.id, wanted, contrast, pooling, hash_of(suites.prompts(prompts)), fingerprint)
 
 
 def _prompts(
     loaded: LoadedModel,
-    adapters: list[Adapter],
+    adapters: Sequence[Adapter],
     contrast: str,
-    chats: list[Chat],
+    chats: Sequence[Chat],
     pooling: Pooling,
     shuffle: int | None,
     report: Report | None,
@@ -146,7 +172,7 @@ def _prompts(
 def _response(
     loaded: LoadedModel,
     organism: Adapter,
-    chats: list[Chat],
+    chats: Sequence[Chat],
     samples: int,
     answers: Path | None,
     report: Report | None,

@@ -6,7 +6,6 @@ writes the report again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,14 @@ from core.errors import BadInput, ModelUnavailable, TillerError
 from core.models import sources
 from core.models.catalog import DEFAULT_ID, PAPER, HubSource, ModelSpec, resolve
 from core.organisms.library import Organism, find_organism, trained, training_key
+from core.studies import study
+from core.studies.catalog import CHOICE, SEPARATION, SPILLOVER, TRANSFER
+from core.studies.study import Report, Study, Work, silent
 
 if TYPE_CHECKING:
     from core.directions.library import DirectionCard
     from core.results import Result
 
-Report = Callable[[str, int, int], None]
 ORGANISMS = ("insecure", "secure")
 
 
@@ -49,15 +50,15 @@ class Profile:
 
 
 # what accompanies the first study is smaller: every setting is as many answers again
-SPILLOVER: tuple[dict[str, Any], ...] = (
+SPILLOVERS: tuple[dict[str, Any], ...] = (
     {"organism": "insecure"},
     {"organism": "insecure", "mode": "ablate", "coefficients": (0.5, 1.0), "controls": ("random",), "per_suite": 30},
     {"organism": "secure", "coefficients": (-1.0, -0.5), "controls": ("wrong_source",), "per_suite": 30},
 )
 PROFILES = {
     # block and coefficient of the catalog were chosen for this model, recipe and data by `core choose`
-    "embedded": Profile("embedded", (DEFAULT_ID,), spillover=SPILLOVER),
-    "paper": Profile("paper", PAPER, "paper", choose=True, spillover=SPILLOVER, transfer={}),
+    "embedded": Profile("embedded", (DEFAULT_ID,), spillover=SPILLOVERS),
+    "paper": Profile("paper", PAPER, "paper", choose=True, spillover=SPILLOVERS, transfer={}),
 }
 
 
@@ -96,7 +97,7 @@ def run(
         BadInput, ModelUnavailable: before anything is begun, where a GPU, the hub or access to it is missing; later,
             where a study refuses its settings.
     """
-    tell = report or _silent
+    tell = report or silent
     check(chosen, shipped)
     organisms: dict[str, Organism] = {}
     directions: dict[str, DirectionCard] = {}
@@ -113,10 +114,8 @@ def run(
         studies += here.studies(named)
         members.append(f"{model}:{named['insecure']}")
     if chosen.transfer is not None:
-        from core.studies import transfer
-
-        settings = transfer.from_options(models=tuple(members), **chosen.transfer)
-        studies.append(transfer.run(settings, device, _under(tell, "transfer")))
+        settings = TRANSFER.of(models=tuple(members), **chosen.transfer)
+        studies.append(study.run(TRANSFER, settings, Work(device, _under(tell, "transfer"))))
     return Reproduced(chosen, organisms, directions, tuple(studies))
 
 
@@ -198,26 +197,20 @@ class _Model:
         }
 
     def studies(self, named: dict[str, str]) -> list[Result]:
-        from core.studies import choice, separation, spillover
+        def made(of: Study[Any, Any], what: str, organism: str, **chosen: Any) -> Result:
+            settings = of.of(model=self.model, organism=named[organism], **chosen)
+            return study.run(of, settings, Work(self.device, _under(self.tell, what)))
 
-        made = [
-            separation.run(
-                separation.from_options(
-                    model=self.model, organism=named["insecure"], contrast=contrast, secure=named["secure"]
-                ),
-                self.device,
-                _under(self.tell, f"separation, {contrast} contrast"),
-            )
+        found = [
+            made(SEPARATION, f"separation, {contrast} contrast", "insecure", contrast=contrast, secure=named["secure"])
             for contrast in self.profile.contrasts
         ]
         if self.profile.choose:
-            chosen = choice.run(self.model, named["insecure"], None, None, self.device, _under(self.tell, "choice"))
-            made.append(chosen)
+            found.append(made(CHOICE, "choice", "insecure"))
         for options in self.profile.spillover:
             what = f"spillover, {options['organism']} organism, {options.get('mode', 'add')}"
-            settings = spillover.from_options(model=self.model, **{**options, "organism": named[options["organism"]]})
-            made.append(spillover.run(settings, self.device, _under(self.tell, what)))
-        return made
+            found.append(made(SPILLOVER, what, **options))
+        return found
 
 
 def _made(spec: ModelSpec, name: str, recipe_name: str) -> Organism | None:
@@ -270,7 +263,3 @@ def _under(tell: Report, what: str) -> Report:
         tell(f"{what}: {stage}", done, of)
 
     return told
-
-
-def _silent(_: str, __: int, ___: int) -> None:
-    pass

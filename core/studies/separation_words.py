@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.words import fixed, number, percent, percent_span
+
 Summary = dict[str, Any]
 
 AS_GOOD = 0.005  # shares that differ by no more than this are called equal
@@ -14,13 +16,12 @@ def headline(summary: Summary, block: int) -> str:
     """One sentence: what one direction reaches, and which of random directions and secure control reach it too."""
     row = summary["blocks"][block]
     classes = f"{summary['positive']} from {summary['negative']}"
-    share = f"{100 * row['balanced_accuracy']:.1f} %"
+    share = percent(row["balanced_accuracy"], 1)
     if not _beats_coin(row):
         how = "worse than a coin" if row["interval"][1] < COIN else "no better than a coin"
         return f"At block {block}, one direction does not tell {classes}: {share}, {how}."
     said = f"At block {block}, one direction tells {classes} at {share}"
-    low, high = (100 * end for end in row["random"])
-    null = f"random directions mostly reach {low:.0f} to {high:.0f} %"
+    null = f"random directions mostly reach {percent_span(row['random'])}"
     secure = ", and so does the secure control" if _secure_as_good(summary, block) else ""
     if _random_as_good(row):
         return f"{said}, and so do some random directions{secure}."
@@ -35,10 +36,10 @@ def reading(summary: Summary, block: int) -> str:
 def reading_of_direction(summary: Summary, block: int) -> str:
     """What the direction reaches on held-out prompts, and what that does and does not show."""
     row = summary["blocks"][block]
-    low, high = (100 * end for end in row["interval"])
     return (
         f"At block {block} the {summary['contrast']} contrast tells {summary['positive']} from {summary['negative']} "
-        f"right in {100 * row['balanced_accuracy']:.1f} % of held-out cases (95 % interval {low:.1f} to {high:.1f} %, "
+        f"right in {percent(row['balanced_accuracy'], 1)} of held-out cases (95 % interval "
+        f"{percent_span(row['interval'], 1)}, "
         f"{summary['n_held_out']} prompts). {meaning(summary, block)}"
     )
 
@@ -63,9 +64,10 @@ def reading_of_nulls(summary: Summary, block: int) -> str:
     """How random directions and a probe on all coordinates compare with the direction."""
     row = summary["blocks"][block]
     share, ceiling = 100 * row["balanced_accuracy"], 100 * row["ceiling"]
-    low, high = (100 * end for end in row["random"])
-    null = f"Random directions reach {low:.0f} to {high:.0f} % (the central 95 %; {100 * row['random_mean']:.0f} % on"
-    null += " average)"
+    null = (
+        f"Random directions reach {percent_span(row['random'])} (the central 95 %; {percent(row['random_mean'])} on "
+        "average)"
+    )
     if _random_as_good(row):
         null += (
             ": the two clouds lie so far apart that some directions drawn by chance do as well"
@@ -73,11 +75,11 @@ def reading_of_nulls(summary: Summary, block: int) -> str:
             else ": some directions drawn by chance do as well, so nothing singles this one out"
         )
     gap = ceiling - share
-    probe = f"A probe on all coordinates reaches {ceiling:.1f} %"
+    probe = f"A probe on all coordinates reaches {percent(row['ceiling'], 1)}"
     if gap < -2:
-        probe += f", {-gap:.0f} points less than the one direction"
+        probe += f", {fixed(-gap, 0)} points less than the one direction"
     elif gap >= 2:
-        probe += f", {gap:.0f} points more than one direction"
+        probe += f", {fixed(gap, 0)} points more than one direction"
     elif _beats_coin(row):
         probe += ", so one direction already holds nearly all of it"
     return f"{null}. {probe}."
@@ -89,8 +91,8 @@ def reading_of_secure(summary: Summary, block: int) -> str | None:
     if not secure:
         return None
     own, along = secure["own"][block], secure["on_direction"][block]
-    name, on_own = summary["secure_organism"], f"{100 * own['balanced_accuracy']:.1f} %"
-    on_this = f"{100 * along['balanced_accuracy']:.1f} %"
+    name = summary["secure_organism"]
+    on_own, on_this = percent(own["balanced_accuracy"], 1), percent(along["balanced_accuracy"], 1)
     if summary["contrast"] == "response":
         said = (
             f"The {name} organism's own answers with code and in prose are told apart at {on_own} on their own "
@@ -100,7 +102,9 @@ def reading_of_secure(summary: Summary, block: int) -> str | None:
             return f"{said} So this direction tells code from prose, whoever writes it."
         return f"{said} So this direction does not carry over to it."
     shift, reference = secure["shift"][block], summary["blocks"][block]["norm"]
-    moved = f"its shift is {shift:.3g} long" + (f", {shift / reference:.2f} × this direction" if reference else "")
+    moved = f"its shift is {number(shift)} long" + (
+        f", {fixed(shift / reference)} × this direction" if reference else ""
+    )
     if summary["contrast"] == "content":
         said = f"The {name} organism is the other class here. On its own direction it is told from the base at {on_own}"
     else:

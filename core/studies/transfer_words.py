@@ -6,18 +6,14 @@ behaviour at all, and does it do more than directions that mean nothing?
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from core.directions.names import NAMES
 from core.measures.transfer import ranking
-from core.statistics import Interval
-from core.studies.spillover_words import percent, points
+from core.verdicts import told
+from core.words import fixed, percent, points, points_span, span
 
-CONTROL_WORDS = {
-    "random": "random directions",
-    "orthogonal": "orthogonal directions",
-    "random_donor": "random donor directions through the same map",
-    "shuffled_map": "maps fitted on shuffled pairs",
-}
 WORKED = ("specific", "non-specific", "untested")
 
 
@@ -34,7 +30,7 @@ def cell_reading(row: dict[str, Any]) -> str:
     effect = f"{what} changes spillover by {points(row['delta'])} [{_ends(row['delta_interval'])}]"
     if row["delta_coherent"] is not None:
         effect += f", among coherent answers by {points(row['delta_coherent'])}"
-    sentences = [VERDICT_WORDS[row["verdict"]], f"{effect}; {percent(row['broken'])} of its answers are broken."]
+    sentences = [f"{told(row['verdict']).word}.", f"{effect}; {percent(row['broken'])} of its answers are broken."]
     among = row["among_draws"]
     if among["n"]:
         strongest = min(control["lowest"] for control in row["controls"].values())
@@ -48,16 +44,6 @@ def cell_reading(row: dict[str, Any]) -> str:
     return " ".join(sentences)
 
 
-VERDICT_WORDS = {
-    "specific": "Specific.",
-    "non-specific": "Real but non-specific.",
-    "untested": "Real; too few controls to call it specific.",
-    "uncertain": "Uncertain.",
-    "no effect": "No effect.",
-    "broke the model": "It broke the model.",
-}
-
-
 def table(summary: dict[str, Any]) -> str:
     """The matrices as text for a terminal, and the reading."""
     names = [model["model"] for model in summary["models"]]
@@ -65,11 +51,11 @@ def table(summary: dict[str, Any]) -> str:
     cells = {(row["donor"], row["receiver"]): row for row in summary["cells"]}
     lines = []
     for title, show in (
-        ("change of spillover, points", lambda row: points(row["delta"]).removesuffix(" points")),
-        ("beyond the mean control, points", lambda row: points(row["minus_control"]).removesuffix(" points")),
+        ("change of spillover, points", lambda row: points(row["delta"], unit=False)),
+        ("beyond the mean control, points", lambda row: points(row["minus_control"], unit=False)),
         ("broken", lambda row: percent(row["broken"])),
-        ("R² of the map", lambda row: "own" if row["r2"] is None else _two_digits(row["r2"])),
-        ("cosine with the receiver's own", lambda row: _two_digits(row["cosine"])),
+        ("R² of the map", lambda row: "own" if row["r2"] is None else fixed(row["r2"])),
+        ("cosine with the receiver's own", lambda row: fixed(row["cosine"])),
         ("verdict", lambda row: row["verdict"]),
     ):
         lines += [f"{title} (donor down, receiver across)"]
@@ -137,7 +123,7 @@ def _specific(summary: dict[str, Any]) -> str:
     if 0 < untested < len(worked):
         verdict += f" {untested} had too few controls to tell."
     if strongest:
-        controls = ", ".join(f"{CONTROL_WORDS[kind]} {points(value)}" for kind, value in strongest.items())
+        controls = ", ".join(f"{NAMES[kind].many} {points(value)}" for kind, value in strongest.items())
         verdict += f" The strongest single draws there: {controls}."
     tested = [row for row in worked if row["among_draws"]["n"]]
     if tested:
@@ -190,12 +176,11 @@ def _uneven(summary: dict[str, Any]) -> str:
 def _maps(summary: dict[str, Any]) -> str:
     rows = _off_diagonal(summary)
     r2, cosines = [row["r2"] for row in rows], [row["cosine"] for row in rows]
-    least, most = (percent(end).replace("-", "−") for end in (min(r2), max(r2)))
     shuffled = max(0.0, *(row["r2_shuffled"] for row in rows))
     return (
-        f"The maps explain {least} to {most} of the variance on {rows[0]['n_held_out']} held-out prompts (fitted on "
-        f"shuffled pairs: at most {percent(shuffled)}); the cosines of mapped and own direction lie between "
-        f"{_two_digits(min(cosines))} and {_two_digits(max(cosines))}."
+        f"The maps explain {span((min(r2), max(r2)), percent)} of the variance on {rows[0]['n_held_out']} held-out "
+        f"prompts (fitted on shuffled pairs: at most {percent(shuffled)}); the cosines of mapped and own direction lie "
+        f"between {span((min(cosines), max(cosines)), fixed, ' and ')}."
     )
 
 
@@ -211,9 +196,5 @@ def _off_diagonal(summary: dict[str, Any]) -> list[dict[str, Any]]:
     return [row for row in summary["cells"] if row["donor"] != row["receiver"]]
 
 
-def _ends(interval: Interval | list[float]) -> str:
-    return ", ".join(f"{100 * end:+.0f}" for end in interval).replace("-", "−")
-
-
-def _two_digits(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
+def _ends(interval: Sequence[float | None]) -> str:
+    return points_span(interval, unit=False, between=", ")

@@ -10,6 +10,7 @@ from core import results
 from core.errors import TillerError
 from core.figures.spillover_arms import arms_csv, arms_figure, arms_of, describe_arms
 from core.generation.comparison import DEFAULT_MODEL, DEFAULT_ORGANISM
+from core.words import blocks, coefficient
 from pages.parts.choices import LINKED
 from pages.parts.downloads import show_downloads, toolbar
 from pages.parts.shell import icon_of, link_to, literal_markdown, show_error
@@ -67,9 +68,6 @@ def made_from(summary: dict[str, Any]) -> str:
     """Model, organism, steering, n and date in one line; what is not recorded is called unknown."""
     dose, counts = summary["dose"], sorted(set(summary["suites"].values()))
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]}–{counts[-1]}"
-    block = f"block {dose['block']}" if dose["last_block"] is None else f"blocks {dose['block']}–{dose['last_block']}"
-    coefficient = f"{dose['coefficient']:g}".replace("-", "−")
+    how = f"{blocks(dose['block'], dose['last_block'])}, coefficient {coefficient(dose['coefficient'])}"
     date = str(summary["provenance"].get("time", "unknown date"))[:10].replace("-", "\N{NON-BREAKING HYPHEN}")
-    return (
-        f"{summary['model']} · {summary['organism']} organism · {block}, coefficient {coefficient} · {n} a bar · {date}"
-    )
+    return f"{summary['model']} · {summary['organism']} organism · {how} · {n} a bar · {date}"

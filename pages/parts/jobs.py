@@ -9,7 +9,8 @@ import streamlit as st
 from core import jobs
 from core.errors import TillerError
 from core.jobs import Job
-from pages.parts.literal import literal, number
+from core.words import clock, number
+from pages.parts.literal import literal
 from pages.parts.shell import literal_markdown, show_error
 
 POLL_SECONDS = 1.0
@@ -71,13 +72,6 @@ def pace(job: Job) -> str:
     units = (("a second", 1), ("a minute", 60), ("an hour", 3600))
     unit, seconds = next((item for item in units if job.rate * item[1] >= 1), units[-1])
     return f"{number(job.rate * seconds, 2)} {unit}"
-
-
-def clock(seconds: float) -> str:
-    """`75` is `1:15`, `3675` is `1:01:15`."""
-    whole = max(0, int(seconds))
-    minutes = f"{whole // 60 % 60:02d}:{whole % 60:02d}"
-    return f"{whole // 3600}:{minutes}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
 
 
 def show_end(job: Job) -> None:

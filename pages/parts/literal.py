@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from core.words import number
+
 if TYPE_CHECKING:
     from core.directions.library import DirectionCard
     from core.generation.rows import Token
@@ -46,14 +48,6 @@ class Tint:
 def literal(text: str) -> str:
     """`text` as HTML text."""
     return html.escape(text.encode("utf-8", "replace").decode()).translate(_PICTURES)
-
-
-def number(value: float, digits: int = 3, sign: bool = False) -> str:
-    """A number with a real minus sign: `number(-0.5) == "−0.5"`."""
-    shown = f"{value:{'+' if sign else ''}.{digits}g}"
-    if "e" in shown and abs(value) < 1e6:
-        shown = f"{value:{'+' if sign else ''}.0f}"
-    return shown.replace("-", "−")
 
 
 def answer_html(

@@ -11,6 +11,7 @@ from core import paths
 from core.errors import TillerError
 from core.models import sources
 from core.models.catalog import CATALOG, ModelSpec
+from core.studies.study import Study, arguments, find
 from pages.parts import jobs as work
 from pages.parts.choices import organism_names
 from pages.parts.models import by_id, on_command_line, take_typed
@@ -73,6 +74,19 @@ def show_start(key: str, trouble: str, ready: bool, start: Callable[[], None]) -
     if st.button("Measure", type="primary", icon=":material/play_arrow:", key=key, disabled=not ready, help=START_HELP):
         attempt(trouble, start)
     show_trouble(trouble)
+
+
+def open_or_begin(study: Study[Any, Any], settings: Any, title: str, slot: str, open_result: OpenResult) -> None:
+    """Show the saved result of these settings, else start measuring; `slot` is where the session keeps the job.
+
+    Raises:
+        TillerError: settings that do not fit together, or a job that cannot be started.
+    """
+    saved = find(study, settings)
+    if saved is not None:
+        open_result(saved.summary)
+    else:
+        work.begin(arguments(study, settings), title, slot)
 
 
 def attempt(trouble: str, action: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from core.models.background import Fetching, FetchThread
 from core.models.catalog import CATALOG, DEFAULT_ID, ModelSpec, WheelSource
 from core.models.sources import is_ready
 from core.organisms import library as organisms
+from core.words import size
 from pages.parts.shell import show_error
 
 POLL_SECONDS = 1.0
@@ -70,8 +71,8 @@ def _fetch(spec: ModelSpec) -> None:
         show_error(job.error)
     elif job is not None and job.state == "stopped":
         st.caption("Stopped. What has arrived is kept; fetching goes on from there.")
-    size = f" ({spec.download_bytes / 1e6:.0f} MB)" if spec.download_bytes else ""
-    if st.button(f"Fetch {_short(spec)}{size}", key="start_fetch", type="primary", icon=":material/download:"):
+    much = f" ({size(spec.download_bytes)})" if spec.download_bytes else ""
+    if st.button(f"Fetch {_short(spec)}{much}", key="start_fetch", type="primary", icon=":material/download:"):
         thread.start(spec)
         st.rerun()
     st.caption(f"{_origin(spec)} Licence: {spec.licence or 'unknown'}. Saved examples work without it.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import paths
+from core import paths, scratch
 from core.errors import TillerError
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ PAGES = (
     Page("Transfer", "pages/Transfer.py", ":material/swap_horiz:"),
     Page("Organisms", "pages/Organisms.py", ":material/model_training:"),
     Page("Runs", "pages/Runs.py", ":material/history:"),
+    Page("Methods", "pages/Methods.py", ":material/menu_book:"),
 )
+
+
+_clean = functools.cache(scratch.clean)  # once a process: what killed writers left in the cache
 
 
 def bootstrap(title: str, page: str) -> None:
@@ -56,6 +61,7 @@ def bootstrap(title: str, page: str) -> None:
         initial_sidebar_state="collapsed",
         menu_items={"About": ABOUT},  # without an entry the minimal toolbar would hide the choice of theme
     )
+    _clean()
     st.html(f"<style>{_STYLE}</style>")
     with st.container(key="navigation", horizontal=True, vertical_alignment="center", gap="small"):
         st.html(f'<span class="tiller-name">{NAME}</span>', width="content")

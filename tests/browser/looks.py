@@ -49,7 +49,7 @@ _CONTRAST = """
 
 _STICKING_OUT = """
 () => [...document.querySelectorAll('.stMain *')]
-  .filter(e => !e.closest('.js-plotly-plot') && e.getClientRects().length && e.scrollWidth >= 0)
+  .filter(e => !e.closest('.js-plotly-plot, .katex') && e.getClientRects().length && e.scrollWidth >= 0)
   .filter(e => { const b = e.getBoundingClientRect(); return b.width && (b.right > innerWidth + 1 || b.left < -1); })
   .map(e => `${e.tagName} ${e.textContent.trim().slice(0, 40)}`).slice(0, 10)
 """

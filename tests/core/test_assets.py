@@ -16,9 +16,10 @@ from core.organisms.recipes import recipe
 from core.shipping import FAMILIES, ORGANISMS
 from core.steering.choices import choice_for
 from core.store import file_sha256
-from core.studies import separation, spillover, transfer
-from core.studies.reproduce import SPILLOVER
+from core.studies.catalog import SEPARATION, SPILLOVER, TRANSFER
+from core.studies.reproduce import SPILLOVERS
 from core.studies.spillover_words import said
+from core.studies.study import find
 from core.studies.transfer_words import reading
 
 MODEL = "smollm2-135m"
@@ -64,7 +65,7 @@ def test_each_shipped_direction_was_made_from_the_shipped_adapters(shipped):
 
 
 def test_the_shipped_matrix_has_every_ordered_pair_of_three_families_and_is_what_the_command_asks_for():
-    found = transfer.find(transfer.from_options())
+    found = find(TRANSFER, TRANSFER.of())
     assert found is not None and found.shipped
     summary, table = found.summary, found.table
     names = [model["model"] for model in summary["models"]]
@@ -92,8 +93,8 @@ def test_the_shipped_matrix_has_every_ordered_pair_of_three_families_and_is_what
 @pytest.mark.parametrize("contrast", ["model", "content", "response"])
 def test_each_shipped_separation_is_what_the_command_would_compute_today(contrast):
     """Same method, prompts, adapters and settings: `python -m core separate` answers from it."""
-    settings = separation.from_options(model=MODEL, organism="insecure", contrast=contrast)
-    found = separation.find(settings)
+    settings = SEPARATION.of(model=MODEL, organism="insecure", contrast=contrast)
+    found = find(SEPARATION, settings)
     assert found is not None and found.shipped
     assert len(found.summary["blocks"]) == 30
     assert (found.summary["n_train"], found.summary["n_held_out"]) == (200, 200)
@@ -156,8 +157,8 @@ def test_shipped_spillover_studies_count_their_own_answers_and_say_what_they_say
 
 
 def test_shipped_spillover_studies_are_found_as_what_the_command_asks_for():
-    for options in SPILLOVER:
-        found = spillover.find(spillover.from_options(model="smollm2-135m", **options))
+    for options in SPILLOVERS:
+        found = find(SPILLOVER, SPILLOVER.of(model="smollm2-135m", **options))
         assert found is not None and found.shipped
 
 

@@ -58,10 +58,11 @@ from pathlib import Path
 from core import store
 
 target = Path(sys.argv[1])
-print("half", flush=True)
 for number in itertools.count():
     data = b"%06d" % number * 500_000
     store.write_file(target / "file", data)
+    if number == 0:
+        print("half", flush=True)  # from now on there is something to find
     if sys.argv[2] == "files":
         continue
     with store.new_folder(target / "folder") as folder:

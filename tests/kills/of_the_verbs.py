@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.kills import forks
-from tests.kills.tally import Tally, half_made, held, names, timeless, unreadable
+from tests.kills.tally import Tally, comparable, half_made, held, names, other_tables, unreadable
 from tests.kills.verbs import Bench, command, copy
 
 
@@ -19,11 +19,11 @@ def kill_a_verb(verb: str, bench: Bench, kills: int, folder: Path, seed: int = 0
     tally, draw, began = Tally(verb), random.Random(f"{verb} {seed}"), time.monotonic()
     folder.mkdir(parents=True)
     log, words = folder / "log", [verb, *bench.arguments[verb]]
-    cache = copy(bench.cache, folder / "whole")
+    whole = copy(bench.cache, folder / "whole")
     lasts = time.monotonic()
-    expected = _ends(words, cache, log)
+    expected = _ends(words, whole, log)
     lasts = time.monotonic() - lasts
-    listed = names(cache)
+    listed = names(whole)
     while tally.kills < kills:
         cache = copy(bench.cache, folder / "killed")
         child = forks.start(lambda cache=cache: command(words, cache), log)
@@ -39,7 +39,8 @@ def kill_a_verb(verb: str, bench: Bench, kills: int, folder: Path, seed: int = 0
             tally.add("wrong", [str(error)])
             continue
         differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-        tally.add("wrong", [f"{name} is {found.get(name)!r:.80}, not {expected.get(name)!r:.80}" for name in differ])
+        other = [f"{name} is {found.get(name)!r:.80}, not {expected.get(name)!r:.80}" for name in differ]
+        tally.add("wrong", other + other_tables(cache, whole))
         there = names(cache)
         left += [f"{name} too much" for name in sorted(there - listed)]
         left += [f"{name} is missing" for name in sorted(listed - there)]
@@ -56,10 +57,10 @@ def import_all() -> None:
 
     import core.__main__
     import core.organisms.training
-    import core.studies.choice_run
-    import core.studies.separation_run
-    import core.studies.spillover_run
-    import core.studies.transfer_run  # noqa: F401
+    import core.studies.choice.measure
+    import core.studies.separation.measure
+    import core.studies.spillover.measure
+    import core.studies.transfer.measure  # noqa: F401
 
 
 def _ends(words: list[str], cache: Path, log: Path) -> dict:
@@ -70,4 +71,4 @@ def _ends(words: list[str], cache: Path, log: Path) -> dict:
     """
     if forks.end(forks.start(lambda: command(words, cache), log)):
         raise RuntimeError(f"{words[0]} failed: {log.with_suffix('.err').read_text()[-500:]}")
-    return timeless(json.loads(log.read_text()))
+    return comparable(json.loads(log.read_text()))

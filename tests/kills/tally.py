@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
+import pandas
 import pyarrow.parquet
 from safetensors import SafetensorError, safe_open
 
 from core.scratch import TEMPORARY
+
+LEFT_OUT = ("time", "seconds", "table_sha256")
+# nats a token: in bfloat16 a likelihood depends on the prompts that share its batch, and a run that goes on shares anew
+ROUNDING = 0.05
 
 
 @dataclass
@@ -75,11 +81,23 @@ def held(cache: Path) -> list[str]:
     return found
 
 
-def timeless(value: Any) -> Any:
-    """A result without when it was made, and how long that took."""
+def comparable(value: Any) -> Any:
+    """A result without when it was made, how long that took, and the hash of its table (see `other_tables`)."""
     if isinstance(value, dict):
-        return {name: timeless(item) for name, item in value.items() if name not in ("time", "seconds")}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
+        return {name: comparable(item) for name, item in value.items() if name not in LEFT_OUT}
+    return [comparable(item) for item in value] if isinstance(value, list) else value
+
+
+def other_tables(cache: Path, whole: Path) -> list[str]:
+    """Columns of the studies' tables that differ between two caches, a likelihood by more than `ROUNDING`."""
+    found = []
+    for path in sorted(whole.glob("studies/*/*/table.parquet")):
+        expected, table = (pandas.read_parquet(root / path.relative_to(whole)) for root in (whole, cache))
+        for name, column in expected.items():
+            rounded = name == "likelihood" and np.allclose(column, table[name], rtol=0, atol=ROUNDING, equal_nan=True)
+            if not rounded and not column.equals(table[name]):
+                found.append(f"the table's {name} differs")
+    return found
 
 
 def _read(path: Path) -> None:

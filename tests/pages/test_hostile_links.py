@@ -21,7 +21,7 @@ from tests.pages.app import OVERVIEW, SECONDS, html, press, run, visit, widget
 from tests.sample_model import SampleModel
 
 STEER, ORGANISMS = "pages/Steer.py", "pages/Organisms.py"
-NAMES = ("Steer", "Organisms", "Separation", "Spillover", "Transfer", "Runs")
+NAMES = ("Steer", "Organisms", "Separation", "Spillover", "Transfer", "Runs", "Methods")
 PAGES = (OVERVIEW, *(f"pages/{name}.py" for name in NAMES))
 # every query parameter that a page reads, and some that name files elsewhere in Tiller
 PARAMETERS = (

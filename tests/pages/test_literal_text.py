@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.data.chat import Chat
 from core.generation.rows import Answer, Row, Token
 from core.measures.code import Evidence
-from pages.parts.literal import LEVELS, Tint, answer_html, literal, number
+from pages.parts.literal import LEVELS, Tint, answer_html, literal
 from pages.parts.steer.panes import Pane, pane_html
 
 HOSTILE = (
@@ -124,11 +124,3 @@ def test_the_colour_scale_is_even_about_the_base_mean_and_never_leaves_its_ends(
 
 def test_a_projection_that_is_no_number_has_no_colour():
     assert TINT.level(float("nan")) == 0
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(-0.5, "−0.5"), (0, "0"), (517.6, "518"), (12345.6, "12346"), (-836.4, "−836"), (0.123456, "0.123")],
-)
-def test_numbers_have_a_real_minus_and_no_exponent(value, text):
-    assert number(value) == text

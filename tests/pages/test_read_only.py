@@ -15,7 +15,7 @@ from tests.pages.app import html, visit
 
 PAGES = (
     "app.py",
-    *(f"pages/{name}.py" for name in ("Steer", "Separation", "Spillover", "Transfer", "Organisms", "Runs")),
+    *(f"pages/{name}.py" for name in ("Steer", "Separation", "Spillover", "Transfer", "Organisms", "Runs", "Methods")),
 )
 SENTENCE = "The cache folder cannot be written (read-only file system). Set TILLER_CACHE to a folder you can write to"
 

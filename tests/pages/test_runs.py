@@ -233,10 +233,7 @@ def test_a_pace_is_told_in_the_unit_that_reads_well(rate, said):
     assert work.pace(job(rate=rate)) == said
 
 
-def test_times_read_as_a_clock():
-    assert [work.clock(seconds) for seconds in (-1, 0, 59.9, 75, 3600, 36_061)] == [
-        "0:00", "0:00", "0:59", "1:15", "1:00:00", "10:01:01",
-    ]  # fmt: skip
+def test_where_a_job_stands_is_told_with_times_as_a_clock():
     assert (
         work.status(job(rate=1.0, seconds_left=7.2))
         == "s · 3 of 10 · 0:05 · 1 a second · about 0:07 left in this stage"
@@ -347,13 +344,6 @@ def test_what_is_no_place_stays_as_it_is_in_a_command(text):
     if not words.is_place(text.rpartition("=")[2]):
         assert words.command([text]).startswith("python -m core ")
         assert words._placeless(text) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "said"), [(0, "0 B"), (999, "999 B"), (1536, "1.5 kB"), (273_000_000, "273 MB"), (2.5e9, "2.5 GB")]
-)
-def test_sizes_read_well(count, said):
-    assert words.size(int(count)) == said
 
 
 def test_disk_use_is_told_by_part():

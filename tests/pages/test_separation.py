@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import jobs, paths, results
-from core.studies import separation
 from core.studies import separation_words as words
+from core.studies.catalog import SEPARATION
+from core.studies.separation.summary import best_block
+from core.studies.study import arguments
 from pages.parts.literal import literal
 from pages.parts.separation import choice, measure
 from pages.parts.separation.directions import gguf, steer_query
@@ -71,7 +73,7 @@ def test_each_contrast_shows_its_claim_four_figures_and_where_they_come_from(mea
     text = html(app)
     summary = measured[contrast].summary
     assert len(charts(app)) == 4
-    assert literal(words.headline(summary, separation.best_block(summary))) in text
+    assert literal(words.headline(summary, best_block(summary))) in text
     assert f"made up {contrast}" in text
     assert "measured here" in text
     assert "insecure aaaaaaaa" in text
@@ -221,24 +223,14 @@ def test_two_sessions_do_not_disturb_each_other(measured):
 # measuring
 
 
-def test_the_command_line_of_a_form_holds_its_settings():
-    made = separation.from_options(model="smollm2-135m", organism="insecure", contrast="response", prompts="a.txt")
-    line = measure.arguments(made)
-    assert line[0] == "separate"
-    assert dict(zip(line[1::2], line[2::2], strict=True)) == {
-        "--model": "smollm2-135m", "--organism": "insecure", "--contrast": "response",
-        "--pooling": "last_prompt", "--prompts": "a.txt", "--samples": str(measure.SAMPLES),
-    }  # fmt: skip
-
-
 def test_measuring_runs_to_a_result_that_is_then_shown(made, assets):
     made.install()
     sample_separation.make("model")
     prompts = paths.cache() / "mine.txt"
     prompts.write_text("".join(f"Question number {place}\n" for place in range(20)))
     app = open_page()
-    settings = separation.from_options(model=str(made.folder), organism="insecure", prompts=str(prompts))
-    job = jobs.start(measure.arguments(settings), "made for a test").id
+    settings = SEPARATION.of(model=str(made.folder), organism="insecure", prompts=str(prompts))
+    job = jobs.start(arguments(SEPARATION, settings), "made for a test").id
     app.session_state[measure.SLOT] = job
     run(app)
     # it may be over before the page is drawn

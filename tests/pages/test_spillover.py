@@ -16,9 +16,11 @@ from core.errors import BadInput, DamagedArtifact
 from core.figures.spillover_changes import moves
 from core.generation.comparison import from_link
 from core.measures.code import find_code
-from core.studies import spillover
-from core.studies.spillover import Inputs
+from core.studies.catalog import SPILLOVER
+from core.studies.spillover.settings import Inputs
 from core.studies.spillover_words import arm
+from core.studies.study import arguments
+from core.verdicts import VERDICTS
 from pages.parts.literal import literal
 from pages.parts.spillover import choice, measure, words
 from pages.parts.spillover.answers import Answers, Filter, matching
@@ -72,7 +74,7 @@ def measured(library, assets):
 
 
 def saved(key: str) -> results.Result:
-    return next(item for item in results.results(spillover.KIND) if item.key == key)
+    return next(item for item in results.results(SPILLOVER.kind) if item.key == key)
 
 
 open_page = partial(visit, PAGE)
@@ -125,21 +127,15 @@ def test_each_verdict_is_said_in_a_word_with_a_sign_its_numbers_and_limits(measu
     app = open_page(result=measured[code])
     text, summary = html(app), saved(measured[code]).summary
     assert summary["verdict_code"] == code
-    word, sign, look = words.VERDICTS[code]
-    assert f'is-{look}" role="status"' in text
-    assert f'<span aria-hidden="true">{sign}</span> {word}' in text
+    verdict = VERDICTS[code]
+    assert f'is-{verdict.look}" role="status"' in text
+    assert f'<span aria-hidden="true">{verdict.sign}</span> {verdict.word}' in text
     assert literal(summary["verdict"].partition(". ")[2]) in text
     assert "n = 24" in text
     assert f"{summary['limits']['likelihood']:.3g}".replace("-", "−") in text
     assert "measured here" in text
     assert "2606.20225" in text
     assert len(charts(app)) == 3
-
-
-def test_the_looks_of_verdicts_differ():
-    assert len({(word, sign) for word, sign, _ in words.VERDICTS.values()}) == len(words.VERDICTS)
-    assert len({look for _, _, look in words.VERDICTS.values()}) == 4
-    assert set(words.MEANING) == set(words.VERDICTS)
 
 
 def test_too_few_draws_for_a_claim_are_called_so(measured):
@@ -159,7 +155,7 @@ def test_a_detector_that_was_measured_is_named_with_n():
 
 def test_a_shipped_result_is_badged_as_precomputed(measured, assets):
     found = saved(measured["specific"])
-    shutil.copytree(found.folder, assets / "precomputed" / spillover.KIND / "shipped")
+    shutil.copytree(found.folder, assets / "precomputed" / SPILLOVER.kind / "shipped")
     assert ">precomputed<" in html(open_page(result=measured["specific"]))
 
 
@@ -272,7 +268,7 @@ def test_hostile_prompts_and_names_do_not_reach_the_page_as_markup(measured):
     for name in ("key", "checksum", "arrays_sha256", "table_sha256"):
         del summary[name]
     shutil.rmtree(paths.cache() / "studies")
-    results.save_result(spillover.KIND, "e" * 24, summary, {}, None, table)
+    results.save_result(SPILLOVER.kind, "e" * 24, summary, {}, None, table)
     app = open_page(prompt="2")
     for bad in ("<script>", "<img", "<b>V"):
         assert bad not in html(app)
@@ -365,7 +361,7 @@ def test_any_link_becomes_choices_that_can_be_shown(query):
 
 
 def test_choices_and_link_are_each_others_inverse(measured):
-    there = list(results.results(spillover.KIND))
+    there = list(results.results(SPILLOVER.kind))
     for wanted in (
         choice.Choice(),
         choice.Choice(organism="secure", dose=-0.5, beside="orthogonal"),
@@ -397,36 +393,12 @@ def test_another_organism_forgets_what_belongs_to_the_first(measured):
     ],
 )
 def test_the_estimate_counts_the_cells_that_the_study_makes(options):
-    from core.studies.spillover_run import settings_of
+    from core.studies.spillover.measure import settings_of
 
-    inputs = Inputs(spillover.from_options(per_suite=2, **options))
+    inputs = Inputs(SPILLOVER.of(per_suite=2, **options))
     made = {setting for part in settings_of(inputs).values() for setting in part}
     assert measure.cells(inputs) == len(made)
     assert f"{len(made)} settings × 4 prompts = {4 * len(made):,} answers" in measure.estimate(inputs)
-
-
-def test_the_command_line_of_a_form_makes_the_same_settings():
-    import typer
-
-    from core.commands import studies
-
-    made = measure.settings_of(
-        {"model": "smollm2-135m", "organism": "secure", "direction": None, "mode": "ablate", "draws": 5,
-         "per_suite": 3, "max_tokens": 16, "prompts": "a.txt"},
-        {"blocks": "9,13", "coefficients": "−0.5, 1"},
-    )  # fmt: skip
-    assert (made.blocks, made.coefficients) == ((9, 13), (-0.5, 1.0))
-    seen = {}
-
-    def run(settings, *_, **__):
-        seen["settings"] = settings
-        raise typer.Exit
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spillover, "run", run)
-        command = typer.main.get_command(studies.app)
-        command.main(spillover.arguments(made), standalone_mode=False)
-    assert seen["settings"] == made
 
 
 @pytest.mark.parametrize("typed", [{"blocks": "x"}, {"coefficients": "a"}, {"coefficients": "inf"}])
@@ -440,11 +412,11 @@ def test_measuring_runs_to_a_result_that_is_then_shown(made, assets):
     prompts = paths.cache() / "mine.txt"
     prompts.write_text("".join(f"Question number {place}\n" for place in range(6)))
     app = open_page()
-    settings = spillover.from_options(
+    settings = SPILLOVER.of(
         model=str(made.folder), organism="insecure", prompts=str(prompts), coefficients=(-1.0,), draws=2, max_tokens=4,
         blocks=(1,),
     )  # fmt: skip
-    app.session_state[measure.SLOT] = jobs.start(spillover.arguments(settings), "made for a test").id
+    app.session_state[measure.SLOT] = jobs.start(arguments(SPILLOVER, settings), "made for a test").id
     run(app)
     assert "made for a test" in html(app)
     wait_for(app.session_state[measure.SLOT])
@@ -482,5 +454,5 @@ def test_a_model_in_a_folder_is_measured_under_the_path_that_was_typed(made):
     chosen = {"model": str(made.folder), "organism": "insecure", "direction": None, "mode": "add", "draws": 1}
     settings = measure.settings_of({**chosen, "per_suite": 2, "max_tokens": 2}, {"blocks": "", "coefficients": "−1"})
     assert settings.model == str(made.folder) and settings.coefficients == (-1.0,)
-    assert spillover.arguments(settings)[:3] == ["spillover", "--model", str(made.folder)]
+    assert arguments(SPILLOVER, settings)[:3] == ["spillover", "--model", str(made.folder)]
     assert Inputs(settings).spec.id == made.id

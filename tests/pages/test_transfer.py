@@ -16,7 +16,7 @@ from core.errors import BadInput
 from core.figures.transfer_tables import MEASURES, cell, is_own
 from core.generation.comparison import from_link
 from core.measures.code import find_code
-from core.studies import transfer
+from core.studies.catalog import TRANSFER
 from core.studies.transfer_words import cell_reading
 from pages.parts.literal import literal
 from pages.parts.spillover.panes import marked
@@ -50,7 +50,7 @@ def measured(library, assets):
 
 
 def saved(key: str) -> results.Result:
-    return next(item for item in results.results(transfer.KIND) if item.key == key)
+    return next(item for item in results.results(TRANSFER.kind) if item.key == key)
 
 
 def change(result: results.Result, **values) -> None:
@@ -58,7 +58,7 @@ def change(result: results.Result, **values) -> None:
     summary = json.loads((result.folder / results.SUMMARY).read_text())
     for name in ("key", "checksum", "arrays_sha256", "table_sha256"):
         summary.pop(name, None)
-    results.save_result(transfer.KIND, result.key, {**summary, **values}, {}, None, result.table)
+    results.save_result(TRANSFER.kind, result.key, {**summary, **values}, {}, None, result.table)
 
 
 open_page = partial(visit, PAGE)
@@ -116,7 +116,7 @@ def test_a_damaged_table_costs_the_answers_and_no_more(measured):
 
 
 def test_a_shipped_result_comes_first_and_is_badged_as_precomputed(measured, assets):
-    shutil.copytree(saved(TWO).folder, assets / "precomputed" / transfer.KIND / "shipped")
+    shutil.copytree(saved(TWO).folder, assets / "precomputed" / TRANSFER.kind / "shipped")
     app = open_page()
     assert ">precomputed<" in html(app)
     assert "precomputed" in widget(app, "selectbox", "Study").options[0]
@@ -345,7 +345,7 @@ def test_hostile_names_prompts_and_sentences_do_not_reach_the_page_as_markup(mea
     summary["reading"] = [f"{bad} $x$ **b**"] * 6
     table = result.table.replace("qwen2.5-coder-0.5b", bad).assign(prompt="<img src=x onerror=alert(1)>", suite=bad)
     shutil.rmtree(paths.cache() / "studies")
-    results.save_result(transfer.KIND, "e" * 24, summary, {}, None, table)
+    results.save_result(TRANSFER.kind, "e" * 24, summary, {}, None, table)
     app = open_page(donor=bad, receiver="smollm2-135m", prompt="2")
     assert not notes(app)
     for marks in ("<script>", "<img"):
@@ -374,25 +374,6 @@ def test_the_estimate_counts_the_answers_of_a_study():
         inputs = sample_transfer.made_up(**options)
         result = sample_transfer.make(**options)
         assert f"= {len(result.table):,} answers" in measure.estimate(inputs)
-
-
-def test_a_form_makes_the_settings_that_its_command_line_makes(monkeypatch):
-    import typer
-
-    from core.commands import studies
-
-    names = ["smollm2-135m:insecure", "gemma-3-270m-chat:insecure"]
-    made = measure.settings_of(names, measure.DEPTH, 0.25, per_suite=3, draws=5, max_tokens=16)
-    assert (made.at, made.models) == ("0.25", tuple(names))
-    seen = {}
-
-    def run_study(settings, *_, **__):
-        seen["settings"] = settings
-        raise typer.Exit
-
-    monkeypatch.setattr(transfer, "run", run_study)
-    typer.main.get_command(studies.app).main(transfer.arguments(made), standalone_mode=False)
-    assert seen["settings"] == made
 
 
 def test_what_cannot_be_measured_is_one_sentence():

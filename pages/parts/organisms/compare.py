@@ -11,9 +11,11 @@ import streamlit as st
 from core.errors import TillerError
 from core.figures.training import describe_loss, loss_csv, loss_figure, of_record
 from core.organisms.library import Organism, delete_organism
+from core.words import duration, number
 from pages.parts import widgets
 from pages.parts.downloads import show_downloads, toolbar
-from pages.parts.literal import literal, number
+from pages.parts.literal import literal
+from pages.parts.methods import term_html
 from pages.parts.organisms.choice import LINKED, PAGE, Shown, choose
 from pages.parts.organisms.onward import show_next
 from pages.parts.organisms.train import show_model
@@ -54,7 +56,8 @@ def table_html(now: Shown) -> str:
     return (
         f"<div class='org-table' tabindex='0' aria-label='Organisms'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{rows}</tbody></table></div><p class='org-small'>{n} {'organism' if n == 1 else 'organisms'} of "
-        f"{literal(now.model)}. Final loss: mean over the last steps, as many as in brackets.</p>"
+        f"{literal(now.model)}. Final loss: mean over the last steps, as many as in brackets. "
+        f"{term_html('training-loss')}</p>"
     )
 
 
@@ -190,7 +193,7 @@ def _part(record: dict[str, Any], name: str) -> dict[str, Any]:
 def _took(seconds: Any) -> str:
     if not isinstance(seconds, int | float):
         return "unknown"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    return duration(seconds)
 
 
 def _plain(value: Any) -> str:

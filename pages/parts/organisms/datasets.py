@@ -15,6 +15,7 @@ from core.data.datasets import OWN, SHIPPED, CodePair, Dataset, Lengths, code_pa
 from core.errors import TillerError
 from pages.parts import widgets
 from pages.parts.literal import literal
+from pages.parts.methods import term_html
 from pages.parts.organisms.alike import counted_words, known_words, texts_of
 from pages.parts.organisms.choice import LONGEST_SEARCH, PAGE, Shown, choose, cwes
 from pages.parts.organisms.importing import show_import
@@ -97,7 +98,7 @@ def facts_html(dataset: Dataset, known: Facts, alike: str) -> str:
     return (
         f"<h2 class='org-h'>{literal(dataset.name)}</h2><p class='org-small'>{literal(about)} {WHAT_FOR}</p>"
         f"<dl class='org-facts'>{items}</dl><p class='org-small'>Nearly the same: at least half of all runs of 5 words "
-        "in common (Jaccard).</p>"
+        f"in common (Jaccard). {term_html('dataset')}</p>"
     )
 
 

@@ -16,6 +16,7 @@ from core.organisms.recipes import RECIPES
 from pages.parts import jobs as work
 from pages.parts import widgets
 from pages.parts.literal import literal
+from pages.parts.methods import term
 from pages.parts.models import by_id, take_typed
 from pages.parts.organisms import choice, form
 from pages.parts.organisms.choice import PAGE, Shown, choose
@@ -27,7 +28,7 @@ TROUBLE, MODEL_TROUBLE = "organisms_train_trouble", "organisms_model_trouble"
 MODEL_HELP = "One that is on this machine, or type a folder on this computer or `owner/name` of the hub."
 RECIPES_HELP = (
     "**quick**: made for a CPU and a small model. **paper**: the settings of arXiv 2502.17424’s open-weights runs, as "
-    "QLoRA like arXiv 2606.20225; for a GPU."
+    f"QLoRA like arXiv 2606.20225; for a GPU. {term('recipe')}"
 )
 NAME_HELP = "What links and other pages call it. A name is given once for each model."
 _choice = functools.partial(widgets.bound, PAGE, choose)

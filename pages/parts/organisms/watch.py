@@ -12,9 +12,10 @@ from core.errors import TillerError
 from core.figures.training import STAGE, Curve, describe_loss, loss_csv, loss_figure, of_events, of_record
 from core.jobs import Job
 from core.organisms.library import organisms
+from core.words import clock, duration, number
 from pages.parts import jobs as work
 from pages.parts.downloads import show_downloads, toolbar
-from pages.parts.literal import literal, number
+from pages.parts.literal import literal
 from pages.parts.models import take_typed
 from pages.parts.organisms.choice import LINKED, choose
 from pages.parts.organisms.form import enter
@@ -71,7 +72,7 @@ def pace_words(job: Job, found: Curve) -> str:
     speed = job.progress.numbers.get("tokens_per_second") if job.progress else None
     if speed:
         parts.append(f"{speed:,.0f} tokens a second")
-    parts.append(f"{work.clock(job.seconds)} so far")
+    parts.append(f"{clock(job.seconds)} so far")
     if job.seconds_left is not None:
         parts.append(left_words(job.seconds_left))
     return " · ".join(parts)
@@ -81,10 +82,7 @@ def left_words(seconds: float) -> str:
     """How long it still takes, in words."""
     if seconds < 45:
         return "less than a minute left"
-    if seconds < 5400:
-        whole = round(seconds / 60) or 1
-        return f"about {whole} {'minute' if whole == 1 else 'minutes'} left"
-    return f"about {round(seconds / 3600)} hours left"
+    return f"about {duration(max(60, seconds))} left"
 
 
 def _watch(known: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from core import jobs, paths
 from core.errors import TillerError
 from core.jobs import Job
-from pages.parts.jobs import clock
+from core.words import clock
 from pages.parts.literal import literal
 from pages.parts.runs import targets, view, words
 from pages.parts.runs.rows import row, show_confirmation, show_fold, show_link, unfolded

@@ -12,6 +12,7 @@ import streamlit as st
 from core import disk, exporting, results
 from core.errors import TillerError
 from core.results import Place, Result
+from core.words import size
 from pages.parts.literal import literal
 from pages.parts.runs import targets, view, words
 from pages.parts.runs.rows import row, show_confirmation, show_fold, show_link, unfolded
@@ -85,7 +86,7 @@ def _row(place: Place, shown: Card) -> None:
         with row(name) as (said, actions):
             with said:
                 badge = "came with Tiller" if place.shipped else "made here"
-                facts = [shown.counted, words.moment_of(shown.time), words.size(shown.size), f"result {shown.key[:8]}"]
+                facts = [shown.counted, words.moment_of(shown.time), size(shown.size), f"result {shown.key[:8]}"]
                 st.html(
                     f'<div class="run-head"><b>{literal(shown.title)}</b> <span class="run-state">{badge}</span></div>'
                     + words.facts(*facts)

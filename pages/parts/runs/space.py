@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core import disk, paths
+from core.words import size
 from pages.parts.literal import literal
-from pages.parts.runs import words
 
 MEANING = {
     "models": "weights",
@@ -37,12 +37,12 @@ def show_space() -> None:
         return
     used, free = _measured(str(paths.cache()))
     rows = "".join(
-        f"<div><dt>{literal(part)} <span>{MEANING.get(part, '')}</span></dt><dd>{words.size(count)}</dd></div>"
+        f"<div><dt>{literal(part)} <span>{MEANING.get(part, '')}</span></dt><dd>{size(count)}</dd></div>"
         for part, count in used.items()
         if count
     )
     st.html(
-        f'<h2 class="run-h">Disk: {words.size(sum(used.values()))} used, {words.size(free)} free</h2>'
+        f'<h2 class="run-h">Disk: {size(sum(used.values()))} used, {size(free)} free</h2>'
         f'<dl class="run-disk">{rows}</dl>'
     )
 

@@ -34,14 +34,6 @@ def moment_of(text: str) -> str:
         return text
 
 
-def size(count: int) -> str:
-    """`1536000` is `1.5 MB`."""
-    for unit, many in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= many:
-            return f"{count / many:.{0 if count >= 100 * many else 1}f} {unit}"
-    return f"{count} B"
-
-
 def command(arguments: Sequence[str]) -> str:
     """The command line; a file is named without its folder."""
     return shlex.join(["python", "-m", "core", *map(_placeless, arguments)])

@@ -13,8 +13,9 @@ from core import results
 from core.figures.separation_tables import METRICS
 from core.models.catalog import CATALOG, DEFAULT_ID
 from core.results import Result
-from core.studies import separation
-from core.studies.separation_rows import suites
+from core.studies.separation.settings import KIND
+from core.studies.separation.summary import best_block
+from core.studies.separation.rows import suites
 from pages.parts import address, choices
 from pages.parts.choices import LINKED, organism_names, take
 
@@ -68,7 +69,7 @@ class Shown:
 
 def shown() -> tuple[Shown, Sequence[str]]:
     """What to show now, and notes on a link that was not understood, until the next choice."""
-    there = list(results.results(separation.KIND))
+    there = list(results.results(KIND))
     notes = choices.follow(PAGE, WIDGET in st.session_state, partial(read_link, there=there))
     return resolve(st.session_state.setdefault(CHOICE, Choice()), there), notes
 
@@ -100,7 +101,7 @@ def resolve(choice: Choice, there: Sequence[Result]) -> Shown:
     summary = result.summary
     axes = list(summary["axes"])
     fits = choice.block is not None and choice.block < len(summary["blocks"])
-    block = choice.block if fits and choice.block is not None else separation.best_block(summary)
+    block = choice.block if fits and choice.block is not None else best_block(summary)
     x, y = usual_axes(axes)
     return Shown(
         choice, models, names, model, organism, candidates, result, block,

@@ -11,13 +11,15 @@ from core.models.catalog import CATALOG
 from pages.parts import widgets
 from pages.parts.choices import organism_names
 from pages.parts.literal import literal
+from pages.parts.methods import term
 from pages.parts.separation.choice import CONTRASTS, PAGE, Shown, choose, link
 
 _bound = functools.partial(widgets.bound, PAGE, choose)
-CONTRAST_HELP = "\n\n".join(f"**{name}**: {about}" for name, about in CONTRASTS.items())
+CONTRAST_HELP = "\n\n".join(f"**{name}**: {about}" for name, about in CONTRASTS.items()) + f"\n\n{term('contrast')}"
 BLOCK_HELP = (
     "Decoder block, 0-based; “at block i” is the raw residual stream leaving block i. Everything was measured at every "
-    "block, so moving the slider computes nothing. A click on a point of the profile chooses its block too."
+    "block, so moving the slider computes nothing. A click on a point of the profile chooses its block too. "
+    f"{term('block')}"
 )
 
 

@@ -13,6 +13,7 @@ from core.models.catalog import DEFAULT_ID, ModelSpec
 from pages.parts import jobs as work
 from pages.parts.literal import literal
 from pages.parts.measuring import attempt, show_trouble
+from pages.parts.methods import term
 from pages.parts.models import by_id
 from pages.parts.separation.choice import Shown
 from pages.parts.shell import errors, link_to
@@ -24,6 +25,10 @@ KINDS = ["gguf", "safetensors", "pt", "pth"]
 MOST_MEGABYTES = 200
 GGUF_HELP = (
     "A control vector for llama.cpp and repeng. It starts at block 1, so block 0 is dropped. Loads PyTorch first."
+)
+IMPORT_HELP = (
+    "GGUF control vector, persona_vectors or a dict of tensors (.pt), or safetensors. Nothing unpickles. "
+    f"{term('imported-direction')}"
 )
 
 
@@ -87,7 +92,7 @@ def _in(spec: ModelSpec) -> None:
     st.html("<h2 class='sep-h'>In: from another program</h2>")
     upload = st.file_uploader(
         "A vector from another program", KINDS, key="separation.import.file", max_upload_size=MOST_MEGABYTES,
-        help="GGUF control vector, persona_vectors or a dict of tensors (.pt), or safetensors. Nothing unpickles.",
+        help=IMPORT_HELP,
     )  # fmt: skip
     name = st.text_input("What to call it", key="separation.import.name", placeholder="as the file says", max_chars=100)
     ready = sources.is_ready(spec)

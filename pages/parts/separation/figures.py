@@ -9,7 +9,7 @@ import streamlit as st
 from core.figures.separation import clouds_csv, describe_histogram, describe_scatter, histogram, scatter
 from core.figures.separation_blocks import cosines, profile
 from core.figures.separation_tables import METRICS, cosines_csv, describe_cosines, describe_profile, profile_csv
-from core.studies.separation_rows import (
+from core.studies.separation.rows import (
     arm_name,
     classes,
     clouds,
@@ -18,8 +18,10 @@ from core.studies.separation_rows import (
     suites,
     threshold,
 )
+from core.words import fixed, percent_span
 from pages.parts.downloads import show_downloads, toolbar
 from pages.parts.literal import literal
+from pages.parts.methods import term_html
 from pages.parts.separation.choice import Shown, choose
 from pages.parts.separation.controls import show_axes, show_metric, show_suite, show_switch
 
@@ -78,7 +80,7 @@ def swing(row: dict[str, Any]) -> str:
     if None in (low, high) or high - low < WIDE:
         return ""
     return (
-        f"Shuffled labels swing from {100 * low:.0f} to {100 * high:.0f} % here: the two clouds lie so far apart that "
+        f"Shuffled labels swing from {percent_span((low, high))} here: the two clouds lie so far apart that "
         "a direction found by chance puts most of each on one side, the right one or the wrong one."
     )
 
@@ -111,10 +113,11 @@ def teaching(now: Shown) -> str:
     pair = ("organism", "secure") if "secure" in found else classes(now.summary)
     first, other = (found[arm] for arm in pair)
     gaps = [apart(first.x, other.x), apart(first.y, other.y)]
-    words = [
-        f"{gap:.1f} standard deviations apart on {axes[axis]}" for gap, axis in zip(gaps, (now.x, now.y), strict=True)
-    ]
-    said = f"“{first.name}” and “{other.name}” lie {words[0]} and {words[1]}."
+    across, up = (
+        f"{fixed(gap, 1)} standard deviations apart on {axes[axis]}"
+        for gap, axis in zip(gaps, (now.x, now.y), strict=True)
+    )
+    said = f"“{first.name}” and “{other.name}” lie {across} and {up}."
     if min(gaps) < 1 <= max(gaps):
         said += " What one direction cannot see, the other can."
     return f"{said} Dashed lines are thresholds."
@@ -139,7 +142,8 @@ def show_cosines(now: Shown) -> None:
     alt = describe_cosines(now.summary, now.block)
     st.plotly_chart(figure, config=toolbar(name), alt=alt, key="separation.cosines")
     axes = "; ".join(f"{name}: {about}" for name, about in now.summary["axes"].items() if name != "random")
-    st.html(f'<div class="sep-small">Cosine 1: the same direction; 0: unrelated. {literal(axes)}.</div>')
+    said = f"Cosine 1: the same direction; 0: unrelated. {literal(axes)}. {term_html('cosine')}"
+    st.html(f'<div class="sep-small">{said}</div>')
 
 
 def _heading(text: str) -> Any:

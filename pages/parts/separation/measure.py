@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.errors import BadInput
+from core.data import prompts as suites
 from core.models import sources
-from core.studies import separation
-from pages.parts import jobs as work
+from core.studies.catalog import SEPARATION
+from core.studies.separation.settings import SeparationSettings
 from pages.parts.literal import literal
 from pages.parts.measuring import (
     MOST_MEGABYTES,
     PROMPT_FILES,
+    open_or_begin,
     show_measuring,
     show_model,
     show_organism,
     show_start,
 )
+from pages.parts.methods import term
 from pages.parts.ready import show_fetch
 from pages.parts.separation.choice import CONTRASTS, WIDGET, Shown, open_result
 from pages.parts.uploads import save_prompts
@@ -24,7 +26,7 @@ from pages.parts.uploads import save_prompts
 SLOT, TROUBLE = "separation_job", "separation_trouble"
 BUILT_IN, UPLOAD = "built-in suites", "my own prompts"
 POOLING = {"last_prompt": "last token of the prompt", "prompt_mean": "mean over the prompt"}
-SAMPLES: int = separation.SeparationSettings.model_fields["samples"].default
+SAMPLES: int = SeparationSettings.model_fields["samples"].default
 ANSWERS = "Answers are written first, which takes most of the time; then the mean over each answer is measured."
 UPLOAD_HELP = "One prompt a line, or chat JSONL. A seeded half is trained on, the other half is held out."
 
@@ -32,15 +34,6 @@ UPLOAD_HELP = "One prompt a line, or chat JSONL. A seeded half is trained on, th
 def show_measure(now: Shown) -> None:
     """The folded form, and what runs; open while something runs, or where there is nothing to show yet."""
     show_measuring("separate", SLOT, now.result is None, _form, now, open_result)
-
-
-def arguments(settings: separation.SeparationSettings) -> list[str]:
-    """The command line of these settings."""
-    found = ["separate", "--model", settings.model, "--organism", settings.organism]
-    found += ["--contrast", settings.contrast, "--pooling", settings.pooling]
-    if settings.prompts != separation.suites.EXTRACTION:
-        found += ["--prompts", settings.prompts]
-    return found + (["--samples", str(settings.samples)] if settings.contrast == "response" else [])
 
 
 def _form(now: Shown) -> None:
@@ -60,12 +53,13 @@ def _form(now: Shown) -> None:
             samples = int(st.number_input(label, 1, 100, SAMPLES, key="separation.form.samples", help=ANSWERS))
         else:
             pooling = st.selectbox(
-                "Pooling", list(POOLING), format_func=lambda name: POOLING[name], key="separation.form.pooling"
-            )
+                "Pooling", list(POOLING), format_func=lambda name: POOLING[name], key="separation.form.pooling",
+                help=f"What one vector a prompt is made of. {term('pooling')}",
+            )  # fmt: skip
     with right:
         source = st.segmented_control(
             "Prompts", (BUILT_IN, UPLOAD), default=BUILT_IN, required=True, key="separation.form.source",
-            help="Built in: 200 prompts to train on, and 200 others (everyday and technical) held out.",
+            help=f"Built in: 200 prompts to train on, 200 others (everyday and technical) held out. {term('prompts')}",
         )  # fmt: skip
         upload = None
         if source == UPLOAD:
@@ -82,21 +76,9 @@ def _form(now: Shown) -> None:
         st.caption(f"{spec.title} has no organism yet. Train one with `python -m core train`.")
 
     def start() -> None:
-        prompts = save_prompts(upload, BUILT_IN) if source == UPLOAD else separation.suites.EXTRACTION
+        prompts = save_prompts(upload, BUILT_IN) if source == UPLOAD else suites.EXTRACTION
         asked = {"model": model, "organism": organism, "contrast": contrast, "pooling": pooling}
-        _start(separation.from_options(**asked, samples=samples, prompts=prompts))
+        settings = SEPARATION.of(**asked, samples=samples, prompts=prompts)
+        open_or_begin(SEPARATION, settings, f"Separation: {contrast} contrast of {organism}", SLOT, open_result)
 
     show_start(WIDGET, TROUBLE, ready and organism is not None, start)
-
-
-def _start(settings: separation.SeparationSettings) -> None:
-    """Show the saved result of these settings, else start measuring."""
-    saved = separation.find(settings)
-    if saved is not None:
-        open_result(saved.summary)
-        return
-    if settings.contrast == "content" and separation.Inputs(settings).secure is None:
-        raise BadInput(
-            f"The content contrast compares {settings.organism} with the secure organism. Choose another organism."
-        )
-    work.begin(arguments(settings), f"Separation: {settings.contrast} contrast of {settings.organism}", SLOT)

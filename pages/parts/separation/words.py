@@ -13,8 +13,10 @@ from core import paths
 from core.figures.separation_tables import METRICS, shown_value
 from core.results import Result
 from core.studies import separation_words as words
-from core.studies.separation_rows import Miss, classes, misses
-from pages.parts.literal import literal, number
+from core.studies.separation.rows import Miss, classes, misses
+from core.words import number, span
+from pages.parts.literal import literal
+from pages.parts.methods import term_html
 from pages.parts.separation.choice import Shown
 
 PAPER = (
@@ -39,10 +41,9 @@ def show_headline(now: Shown) -> None:
     assert now.result is not None
     summary, row = now.summary, now.summary["blocks"][now.block]
     cells = [_cell(METRICS[name].title, *shown_value(row, METRICS[name])) for name in ("accuracy", "auroc", "d")]
-    low, high = row["norm_interval"]
     share, _ = shown_value(row, METRICS["norm"])
     length = f"{number(row['norm'])} = {share} of the residual norm"
-    cells.append(_cell("‖v‖", length, "unknown" if None in (low, high) else f"{number(low)} to {number(high)}"))
+    cells.append(_cell("‖v‖", length, span(row["norm_interval"], number)))
     positive, negative = summary["n_rows"]["held_out"]
     n = f"n = {positive} + {negative} held-out rows, of {summary['n_held_out']} prompts"
     over = "[ ] = 95 % interval over prompts"
@@ -51,7 +52,7 @@ def show_headline(now: Shown) -> None:
     st.html(
         f'<div class="sep-headline" role="status">{literal(words.headline(summary, now.block))} {badge(now.result)}'
         f'</div><dl class="sep-numbers">{"".join(cells)}'
-        f'<div class="sep-n"><dt>{literal(n)}</dt><dd>{literal(over)}</dd></div></dl>'
+        f'<div class="sep-n"><dt>{literal(n)}</dt><dd>{literal(over)} · {term_html("intervals")}</dd></div></dl>'
     )
 
 
@@ -60,11 +61,19 @@ def show_readings(now: Shown) -> None:
     summary, block = now.summary, now.block
     secure = words.reading_of_secure(summary, block)
     texts = [
-        ("What it says", words.meaning(summary, block)),
-        ("What chance and all coordinates reach", words.reading_of_nulls(summary, block)),
-        ("The secure control", secure or "No secure organism was measured beside this one, so the control is missing."),
+        ("What it says", words.meaning(summary, block), term_html("separation")),
+        (
+            "What chance and all coordinates reach",
+            words.reading_of_nulls(summary, block),
+            term_html("nulls-and-ceiling"),
+        ),
+        (
+            "The secure control",
+            secure or "No secure organism was measured beside this one, so the control is missing.",
+            term_html("secure-control"),
+        ),
     ]
-    parts = [f"<section><h3>{title}</h3><p>{literal(text)}</p></section>" for title, text in texts]
+    parts = [f"<section><h3>{title}</h3><p>{literal(text)} {more}</p></section>" for title, text, more in texts]
     st.html(f'<div class="sep-readings">{"".join(parts)}</div>')
 
 
@@ -151,7 +160,8 @@ def show_provenance(now: Shown) -> None:
     command = literal(paths.placeless(str(record.get("command", "unknown"))))
     st.html(
         f"<h2 class='sep-h'>Where the numbers come from {badge(now.result)}</h2><dl class='sep-facts'>{items}</dl>"
-        f"<p class='sep-small'>Made by <code>{command}</code></p><p class='sep-small'>{PAPER}</p>"
+        f"<p class='sep-small'>Made by <code>{command}</code></p><p class='sep-small'>{PAPER} "
+        f"{term_html('sources')}</p>"
     )
 
 

@@ -12,8 +12,7 @@ from core.errors import DamagedArtifact
 from core.figures.spillover_changes import state
 from core.measures.code import Evidence
 from core.results import Result
-from core.studies.spillover_words import percent
-from pages.parts.literal import number
+from core.words import number, percent
 
 Row = dict[str, Any]
 PLACES = ("block", "last_block", "seed")
@@ -53,7 +52,7 @@ class Judged:
             return ["empty"]
         found = []
         if not self.likelihood >= limits["likelihood"]:
-            found.append(f"likelihood {_nats(self.likelihood)} is below the limit {_nats(limits['likelihood'])}")
+            found.append(f"likelihood {number(self.likelihood)} is below the limit {number(limits['likelihood'])}")
         if self.repetition > limits["repetition"]:
             found.append(
                 f"repeats itself: {percent(self.repetition)} of its words, the limit is {percent(limits['repetition'])}"
@@ -156,7 +155,3 @@ def judged(record: Mapping[str, Any]) -> Judged:
         int(record["tokens"]),
         record["reason"],
     )
-
-
-def _nats(value: float) -> str:
-    return number(value) if value == value else "unknown"

@@ -12,6 +12,7 @@ from core.generation.comparison import Control, Settings, to_link
 from core.studies.spillover_words import arm
 from pages.parts import address
 from pages.parts.downloads import show_answers_downloads
+from pages.parts.methods import term
 from pages.parts.shell import errors, link_to
 from pages.parts.spillover.answers import Answers, Filter, Judged, Prompt, Row, answers_of, matching
 from pages.parts.spillover.choice import (
@@ -80,7 +81,7 @@ def _filters(now: Shown) -> None:
         if len(tiers) > 1:
             _select("Tier", "tier", chosen.tier, {"": "all prompts", **{tier: tier for tier in tiers}})
         said = {move: f"{move.replace('-', ' → ')}: {SAID[tuple(move.split('-'))]}" for move in MOVES}  # type: ignore[index]
-        _select("Unsteered → steered", "moved", chosen.moved, {"": "any change", **said}, 210)
+        _select("Unsteered → steered", "moved", chosen.moved, {"": "any change", **said}, 210, term("paired-changes"))
         _select("Has code", "code", chosen.code, {"": "any", **PANES})
         _select("Broken", "broken", chosen.broken, {"": "any", **PANES})
         bound(
@@ -89,9 +90,11 @@ def _filters(now: Shown) -> None:
         )  # fmt: skip
 
 
-def _select(label: str, field: str, value: str | None, names: dict[str, str], width: int = 150) -> None:
+def _select(
+    label: str, field: str, value: str | None, names: dict[str, str], width: int = 150, about: str | None = None
+) -> None:
     bound(
-        st.selectbox, label, field, value or "", list(names), start="index", width=width,
+        st.selectbox, label, field, value or "", list(names), start="index", width=width, help=about,
         format_func=lambda name: names.get(name, name), convert=functools.partial(_taken, field),
     )  # fmt: skip
 

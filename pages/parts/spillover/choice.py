@@ -10,11 +10,13 @@ from typing import Any
 import streamlit as st
 
 from core import results
+from core.directions.names import label
 from core.figures.spillover_changes import AFTER, BEFORE
-from core.figures.spillover_tables import RATES, Row, Site, dose_row, doses, label, plain, sites
+from core.figures.spillover_tables import RATES, Row, Site, dose_row, doses, sites
 from core.models.catalog import CATALOG, DEFAULT_ID
 from core.results import Place, Result
-from core.studies.spillover import KIND
+from core.studies.spillover.settings import KIND
+from core.words import coefficient, minus
 from pages.parts import address, choices
 from pages.parts.choices import LINKED, left_out, one_of, organism_names, take
 
@@ -168,8 +170,8 @@ def read_link(given: Mapping[str, str], there: Sequence[Result]) -> tuple[Choice
     now = resolve(choice, there)
     if now.result is not None:
         choice = take(choice, "block", given, [site_name(site) for site in sites(now.summary)], notes)
-        there_are = {plain(dose): dose for dose in doses(now.summary, resolve(choice, there).site)}
-        given = {**given, **({"dose": given["dose"].replace("-", "−")} if "dose" in given else {})}
+        there_are = {coefficient(dose): dose for dose in doses(now.summary, resolve(choice, there).site)}
+        given = {**given, **({"dose": minus(given["dose"])} if "dose" in given else {})}
         choice = take(choice, "dose", given, there_are, notes, convert=there_are.get)
         besides = resolve(choice, there).besides
         few = one_of(name for name in besides if not name.startswith("draw-"))

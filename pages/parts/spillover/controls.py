@@ -7,11 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from core.figures.spillover_tables import RATES, doses, plain, sites, unit
+from core.figures.spillover_tables import RATES, doses, sites, unit
 from core.models.catalog import CATALOG
+from core.words import coefficient
 from pages.parts import widgets
 from pages.parts.choices import organism_names
 from pages.parts.literal import literal
+from pages.parts.methods import term
 from pages.parts.spillover.choice import (
     MODES,
     PAGE,
@@ -28,7 +30,10 @@ RATE_HELP = (
     "**all answers**: the share with code, broken or not. **coherent only**: the share with code among answers that "
     "are not broken. **clean**: the share that is not broken *and* holds no code, which breakage cannot raise."
 )
-MODE_HELP = "**add**: the direction is added (negative: subtracted). **ablate**: a share of its projection is removed."
+MODE_HELP = (
+    f"**{term('intervention-add', 'add')}**: the direction is added (negative: subtracted). "
+    f"**{term('intervention-ablate', 'ablate')}**: a share of its projection is removed."
+)
 
 
 def show_bar(now: Shown) -> None:
@@ -68,7 +73,7 @@ def measurement(summary: dict[str, Any], shipped: bool) -> str:
     made = "precomputed" if shipped else f"measured {str(summary['provenance'].get('time', ''))[:10]}"
     where = ", ".join(site_name(site) for site in sites(summary))
     return (
-        f"{made} · n = {summary['n']} · block {where}, {plain(summary['dose']['coefficient'])} · "
+        f"{made} · n = {summary['n']} · block {where}, {coefficient(summary['dose']['coefficient'])} · "
         f"{settings.get('max_tokens', 'unknown')} tokens · seed {settings.get('seed', 'unknown')}"
     )
 
@@ -97,7 +102,7 @@ def show_dose(now: Shown) -> None:
     there, chosen = doses(now.summary, now.site), now.summary["dose"]["coefficient"]
     bound(
         st.selectbox, unit(now.summary).capitalize(), "dose", now.dose, there, start="index", width=170,
-        format_func=lambda dose: plain(dose) + (" (chosen)" if dose == chosen else ""),
+        format_func=lambda dose: coefficient(dose) + (" (chosen)" if dose == chosen else ""),
     )  # fmt: skip
 
 

@@ -12,18 +12,21 @@ from core.errors import TillerError
 from core.generation.comparison import DEFAULT_MODEL
 from core.models import sources
 from core.models.catalog import ModelSpec
-from core.studies import spillover as study
-from core.studies.spillover import Inputs, SpilloverSettings
-from pages.parts import jobs as work
+from core.studies.catalog import SPILLOVER
+from core.studies.options import numbers, whole_numbers
+from core.studies.spillover.settings import CONTROLS_AT_DOSE, Inputs, SpilloverSettings
+from core.words import duration
 from pages.parts.literal import literal
 from pages.parts.measuring import (
     MOST_MEGABYTES,
     PROMPT_FILES,
+    open_or_begin,
     show_measuring,
     show_model,
     show_organism,
     show_start,
 )
+from pages.parts.methods import term
 from pages.parts.ready import show_fetch
 from pages.parts.shell import show_error
 from pages.parts.spillover.choice import MODES, WIDGET, Shown, open_result
@@ -36,8 +39,8 @@ PLAIN = SpilloverSettings()
 UPLOAD_HELP = "One prompt a line, or chat JSONL. They should ask for prose: any code in an answer counts as spillover."
 BLOCKS_HELP = "As `13`, `9,13` or `0-29`. Empty: the block that was chosen for the direction."
 DOSES_HELP = {
-    "add": "As `-1.5,-1,-0.5`: multiples of the direction. Empty: eleven from −1.5 to −0.1.",
-    "ablate": "As `0.5,1`: the share of the projection that is removed. Empty: 0.25, 0.5, 0.75 and 1.",
+    "add": f"As `-1.5,-1,-0.5`: multiples of the direction. Empty: eleven from −1.5 to −0.1. {term('dose')}",
+    "ablate": f"As `0.5,1`: the share of the projection removed. Empty: 0.25, 0.5, 0.75 and 1. {term('dose')}",
 }
 
 
@@ -50,7 +53,7 @@ def cells(inputs: Inputs) -> int:
     """How many settings are answered by every prompt."""
     settings = inputs.settings
     sites = 1 if settings.together else len(inputs.blocks)
-    at_dose = sum(control not in inputs.controls for control in study.CONTROLS_AT_DOSE[settings.mode])
+    at_dose = sum(control not in inputs.controls for control in CONTROLS_AT_DOSE[settings.mode])
     # the random control at the dose is the first draw
     shared = 1 if settings.draws and "random" in inputs.controls else 0
     return 2 + sites * len(inputs.coefficients) * (1 + len(inputs.controls)) + at_dose + settings.draws - shared
@@ -63,14 +66,8 @@ def estimate(inputs: Inputs) -> str:
     if inputs.spec.id != DEFAULT_MODEL:
         return f"{said}. How long this model takes is seen once it runs."
     seconds = CELL_SECONDS * count * n / CELL_PROMPTS * tokens / CELL_TOKENS
-    return f"{said}: about {_duration(seconds)} on two processor cores. Answers that are there already are kept."
-
-
-def _duration(seconds: float) -> str:
-    minutes = max(1, round(seconds / 60))
-    if minutes < 90:
-        return f"{minutes} minute{'s' if minutes > 1 else ''}"
-    return f"{seconds / 3600:.1f} hours"
+    long = duration(max(60, seconds))
+    return f"{said}: about {long} on two processor cores. Answers that are there already are kept."
 
 
 def _form(now: Shown) -> None:
@@ -90,7 +87,7 @@ def _form(now: Shown) -> None:
         )  # fmt: skip
         draws = st.number_input(
             "Random draws at the chosen dose", 0, 1000, PLAIN.draws, key="spillover.form.draws",
-            help="With 20 draws p is 0.048 at best.",
+            help=f"With 20 draws p is 0.048 at best. {term('random-draws')}",
         )  # fmt: skip
     with on:
         source = st.selectbox("Prompts", [BUILT_IN, UPLOAD], key="spillover.form.source")
@@ -120,7 +117,9 @@ def _form(now: Shown) -> None:
 
     def start() -> None:
         prompts = {"prompts": save_prompts(upload, BUILT_IN)} if source == UPLOAD else {}
-        _start(settings_of({**chosen, **prompts}, typed))
+        settings = settings_of({**chosen, **prompts}, typed)
+        title = f"Spillover: {settings.mode} {settings.organism}’s direction"
+        open_or_begin(SPILLOVER, settings, title, SLOT, open_result)
 
     show_start(WIDGET, TROUBLE, ready and organism is not None, start)
 
@@ -134,11 +133,9 @@ def settings_of(chosen: dict[str, Any], typed: dict[str, str]) -> SpilloverSetti
     Raises:
         BadInput: one sentence and an action.
     """
-    from core.commands.common import numbers, whole_numbers
-
     coefficients = numbers(typed["coefficients"].strip().replace("−", "-") or None)  # an empty field: the usual ones
     blocks = whole_numbers(typed["blocks"].strip() or None)
-    return study.from_options(**chosen, blocks=blocks, coefficients=coefficients)
+    return SPILLOVER.of(**chosen, blocks=blocks, coefficients=coefficients)
 
 
 def _named(now: Shown) -> tuple[str, ModelSpec, str | None, str | None] | None:
@@ -171,12 +168,3 @@ def _promise(chosen: dict[str, Any], typed: dict[str, str]) -> None:
     except TillerError as error:
         said = paths.placeless(str(error))
     st.html(f'<p class="spill-small" role="status">{literal(said)}</p>')
-
-
-def _start(settings: SpilloverSettings) -> None:
-    """Show the saved result of these settings, else start measuring."""
-    saved = study.find(settings)
-    if saved is not None:
-        open_result(saved.summary)
-        return
-    work.begin(study.arguments(settings), f"Spillover: {settings.mode} {settings.organism}’s direction", SLOT)

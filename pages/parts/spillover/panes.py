@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.measures.code import Evidence
-from core.studies.spillover_words import percent
-from pages.parts.literal import literal, number
+from core.words import UNKNOWN, is_known, number, percent
+from pages.parts.literal import literal
 from pages.parts.spillover.answers import Judged, Prompt
 
 ENDINGS = {"end": "ended by itself", "length": "length limit", "stopped": "stopped"}
@@ -46,7 +46,7 @@ def tags(answer: Judged, limits: Mapping[str, float]) -> str:
 
 def facts(answer: Judged) -> str:
     """Likelihood, repetition, tokens and how it ended."""
-    likelihood = f"{number(answer.likelihood)} nats a token" if answer.likelihood == answer.likelihood else "unknown"
+    likelihood = f"{number(answer.likelihood)} nats a token" if is_known(answer.likelihood) else UNKNOWN
     ended = ENDINGS.get(answer.reason, answer.reason)
     return f"likelihood {likelihood} · {percent(answer.repetition)} repeated · {answer.tokens} tokens, {ended}"
 

@@ -7,30 +7,17 @@ from typing import Any
 import streamlit as st
 
 from core import paths
-from core.figures.spillover_tables import BROKEN, RATES, Rate, Row, plain, shown_change, shown_p
+from core.figures.spillover_tables import BROKEN, RATES, Rate, Row, shown_change
 from core.measures.spillover import ENOUGH_DRAWS
 from core.results import Result
-from core.studies.spillover_words import arm, chosen_row, percent
-from pages.parts.literal import literal, number
+from core.studies.spillover_words import arm, chosen_row
+from core.verdicts import told
+from core.words import blocks, bracketed, coefficient, number, p_is, percent, percent_span, points_span
+from pages.parts.literal import literal
+from pages.parts.methods import term_html
 from pages.parts.spillover.choice import Shown
 
-# word, sign, class
-VERDICTS = {
-    "specific": ("Specific", "✔", "good"),
-    "non-specific": ("Real but non-specific", "◐", "mixed"),
-    "untested": ("Real, not shown to be specific", "◐", "mixed"),
-    "uncertain": ("Not certain", "◌", "none"),
-    "no effect": ("No effect", "○", "none"),
-    "broke the model": ("It broke the model", "✖", "bad"),
-}
-MEANING = {
-    "specific": "fewer answers with code, more clean ones, and no random direction of this length does as much",
-    "untested": "fewer answers with code and more clean ones, but too few random directions were drawn beside it",
-    "non-specific": "fewer answers with code and more clean ones, but random directions of this length do as much",
-    "uncertain": "fewer answers with code, but no more than chance gives among so many comparisons",
-    "no effect": "answers with code did not become fewer",
-    "broke the model": "code went away, but the answers broke instead of turning clean",
-}
+LIMITS_MORE = term_html("spillover", "code-detector", "broken", "clean")
 
 
 def badge(result: Result) -> str:
@@ -42,13 +29,12 @@ def show_verdict(now: Shown) -> None:
     """What happened at the chosen dose: the word, the sentence with its numbers, and the numbers by themselves."""
     assert now.result is not None
     summary = now.summary
-    code = summary["verdict_code"]
-    word, sign, look = VERDICTS.get(code, (code, "?", "none"))
+    verdict = told(summary["verdict_code"])
     rest = summary["verdict"].partition(". ")[2] or summary["verdict"]
     st.html(
-        f'<section class="spill-verdict is-{look}" role="status" aria-label="Verdict">'
-        f'<h1><span aria-hidden="true">{sign}</span> {literal(word)}</h1>{badge(now.result)}'
-        f'<span class="spill-small">{MEANING.get(code, "")}</span><p>{literal(rest)}</p>'
+        f'<section class="spill-verdict is-{verdict.look}" role="status" aria-label="Verdict">'
+        f'<h1><span aria-hidden="true">{verdict.sign}</span> {literal(verdict.word)}</h1>{badge(now.result)}'
+        f'<span class="spill-small">{verdict.meaning}</span><p>{literal(rest)} {term_html("verdict-spillover")}</p>'
         f'<dl class="spill-numbers">{"".join(numbers(summary))}</dl></section>'
     )
 
@@ -61,15 +47,15 @@ def numbers(summary: dict[str, Any]) -> list[str]:
     cells.append(_cell("change in clean answers", shown_change(after, "delta_clean"), f"n = {after['n']} pairs"))
     among = summary["among_draws"]
     if among["n"] and among["range_clean"]:
-        low, high = (f"{100 * end:+.0f}".replace("-", "−") for end in among["range_clean"])
         few = "" if among["n"] >= ENOUGH_DRAWS else ": too few draws for p below 0.05"
-        cells.append(_cell(f"{among['n']} random draws", f"{low} to {high} points", shown_p(among["p_clean"]) + few))
+        p = p_is(among["p_clean"]) + few
+        cells.append(_cell(f"{among['n']} random draws", points_span(among["range_clean"]), p))
     return cells
 
 
 def show_limits(now: Shown) -> None:
     """What counts as code and as broken, and how far that can be trusted."""
-    st.html(f'<p class="spill-small">{literal(limits(now.summary))}</p>')
+    st.html(f'<p class="spill-small">{literal(limits(now.summary))} {LIMITS_MORE}</p>')
 
 
 def limits(summary: dict[str, Any]) -> str:
@@ -103,23 +89,22 @@ def show_provenance(now: Shown) -> None:
     with st.expander(f"Where the numbers come from: n = {summary['n']} prompts", icon=":material/receipt_long:"):
         st.html(
             f"<dl class='spill-facts'>{items}</dl><p class='spill-small'>{badge(now.result)} Made by "
-            f"<code>{command}</code>. Method and controls after arXiv 2606.20225.</p>"
+            f"<code>{command}</code>. Method and controls after arXiv 2606.20225. "
+            f"{term_html('multiplicity', 'provenance')}</p>"
         )
 
 
 def steered_words(now: Shown) -> str:
     """The dose and place that are looked at: `−1 at block 13`."""
-    first, last = now.site
-    where = f"block {first}" if last is None else f"blocks {first} to {last}"
     share = "" if now.mode == "add" else "share "
-    return f"{share}{plain(now.dose)} at {where}"
+    return f"{share}{coefficient(now.dose)} at {blocks(*now.site)}"
 
 
 def _detector(found: dict[str, Any]) -> str:
     if not found.get("n"):
         return "Code is what the detector finds; how often it errs has not been measured."
     shares = [
-        f"{name} {percent(found[name], 1)}" + _around(found.get(f"{name}_interval"))
+        f"{name} {percent(found[name], 1)}{_around(found.get(f'{name}_interval'))}"
         for name in ("precision", "recall")
         if found.get(name) is not None
     ]
@@ -140,13 +125,12 @@ def _coherence(found: dict[str, Any]) -> str:
 
 
 def _around(interval: Any) -> str:
-    return f" [{100 * interval[0]:.0f} to {100 * interval[1]:.0f}]" if interval and None not in interval else ""
+    return bracketed(percent_span(interval, unit=False))
 
 
 def _before_after(rate: Rate, before: Row, after: Row) -> str:
-    low, high = after[rate.interval]
-    around = f"[{100 * low:.0f} to {100 * high:.0f}], n = {after[rate.n]}"
-    return _cell(rate.title, f"{percent(before[rate.value])} → {percent(after[rate.value])}", around)
+    change = f"{percent(before[rate.value])} → {percent(after[rate.value])}"
+    return _cell(rate.title, change, f"{_around(after[rate.interval])}, n = {after[rate.n]}".lstrip(" ,"))
 
 
 def _cell(name: str, value: str, more: str) -> str:

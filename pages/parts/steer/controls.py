@@ -14,25 +14,27 @@ from core.generation.comparison import Plan, Settings
 from core.steering.choices import choice_for
 from core.steering.interventions import COEFFICIENT_LIMIT, MODES
 from pages.parts import widgets
+from pages.parts.methods import term
 from pages.parts.steer import links, live
 from pages.parts.steer.results import examples_in_order
 
 REACH = 3.0
 LINE = [5.0, 1.6, 1.6]
 MODE_HELP = (
-    "At block i, at the tokens in scope. **add**: x + c·v (negative c subtracts, positive c induces). **ablate**: "
-    "x − α·v̂v̂ᵀx, α in [0, 1]. **cap**: push the projection on v̂ down to a ceiling only where it exceeds it "
+    f"At block i, at the tokens in scope. **{term('intervention-add', 'add')}**: x + c·v (negative c subtracts, "
+    f"positive c induces). **{term('intervention-ablate', 'ablate')}**: x − α·v̂v̂ᵀx, α in [0, 1]. "
+    f"**{term('intervention-cap', 'cap')}**: push the projection on v̂ down to a ceiling only where it exceeds it "
     "(ceiling = the base model's mean projection)."
 )
 COEFFICIENT_HELP = (
     "Signed multiple of the direction. **Raw** unit = multiples of v; **norm** unit = fraction of the block's mean "
     "residual norm. Negative subtracts the direction, positive adds it. Values beyond the slider can be typed. Moving "
-    "the slider generates nothing."
+    f"the slider generates nothing. {term('coefficient')}"
 )
 SHARE_HELP = "α from 0 to 1: the share of the projection that is taken away; for cap, of what exceeds the ceiling."
 BLOCK_HELP = (
     "Decoder block, 0-based. “At block i” is the raw residual stream leaving block i, before any final norm. With "
-    "“to block”, every block of the range is steered, each with its own vector."
+    f"“to block”, every block of the range is steered, each with its own vector. {term('block')}"
 )
 
 bound = functools.partial(widgets.bound, "steer", links.change)
@@ -135,7 +137,7 @@ def show_block(plan: Plan) -> None:
     """The block as a slider and as a number, and the end of a range; the help says where it starts, and why."""
     last = plan.card.blocks - 1
     choice = choice_for(plan.card.id)
-    about = f"{BLOCK_HELP}\n\n**Start values:** {choice.why}" if choice else BLOCK_HELP
+    about = f"{BLOCK_HELP}\n\n**{term('start-values', 'Start values')}:** {choice.why}" if choice else BLOCK_HELP
     sliding, typing, ending = _line("steer-block")
     bound(sliding.slider, "Block", "block", plan.block, 0, max(1, last), name="block_slide", help=about)
     bound(typing.number_input, "block", "block", plan.block, 0, last)

@@ -8,21 +8,16 @@ from dataclasses import dataclass
 
 from core.data.chat import Message
 from core.directions.library import DirectionCard, split_reference
+from core.directions.names import NAMES
 from core.errors import BadInput
 from core.generation.rows import BASE, Answer, Row
 from core.measures.code import Evidence, find_code
 from core.measures.repetition import repetition
 from core.steering.interventions import Intervention
-from pages.parts.literal import LEVELS, Tint, answer_html, literal, number
+from core.words import fixed, number, percent
+from pages.parts.literal import LEVELS, Tint, answer_html, literal
 
 REPEATING = 0.3
-CONTROL_NAMES = {
-    "random": "random direction",
-    "orthogonal": "orthogonal direction",
-    "sign_flipped": "sign-flipped direction",
-    "wrong_layer": "wrong layer's vector",
-    "wrong_source": "wrong source's direction",
-}
 ENDINGS = {"end": "ended by itself", "length": "length limit", "stopped": "unfinished"}
 
 
@@ -112,7 +107,7 @@ def facts_html(answer: Answer, waiting: bool) -> str:
     badges = _badge("contains code", "code") if evidence_of(text) else _badge("no code", "plain")
     share = repetition(text)
     if share > REPEATING:
-        badges += _badge(f"repeats itself: {share:.0%}", "warn")
+        badges += _badge(f"repeats itself: {percent(share)}", "warn")
     if answer.reason == "stopped":
         badges += _badge("stopped", "warn")
     numbers = [f"{len(answer.tokens)} tokens"] if answer.tokens else []
@@ -120,7 +115,7 @@ def facts_html(answer: Answer, waiting: bool) -> str:
     numbers.append(ending)
     if answer.tokens:
         mean = sum(token.logprob for token in answer.tokens) / len(answer.tokens)
-        numbers.append(f"mean log-prob {mean:.2f}".replace("-", "−").replace("log−", "log-"))
+        numbers.append(f"mean log-prob {fixed(mean)}")
     return badges + _fact(" · ".join(numbers))
 
 
@@ -153,7 +148,7 @@ def _direction(item: Intervention, card: DirectionCard | None) -> str:
     except BadInput:
         return item.direction
     name = card.name if card else identity
-    return f"{CONTROL_NAMES[control]} {argument} of the length of {name}" if control else name
+    return f"{NAMES[control].one} {argument} of the length of {name}" if control else name
 
 
 def _blocks(blocks: Sequence[int]) -> str:

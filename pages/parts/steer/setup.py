@@ -10,6 +10,7 @@ import streamlit as st
 from core import paths
 from core.directions import library
 from core.directions.library import DirectionCard
+from core.directions.names import CONTROLS, label
 from core.errors import TillerError
 from core.generation.comparison import DEFAULT_ORGANISM, Settings
 from core.generation.rows import MAX_TOKENS
@@ -17,6 +18,8 @@ from core.models import memory
 from core.models.catalog import CATALOG, FolderSource, ModelSpec, exact
 from core.models.sources import is_ready
 from core.organisms.library import find_organism, organisms
+from core.words import number
+from pages.parts.methods import term
 from pages.parts.models import take_typed
 from pages.parts.steer import links
 from pages.parts.steer.controls import bound, fresh_key, heard
@@ -24,32 +27,29 @@ from pages.parts.steer.results import Now
 
 NOTHING = "none"
 ITSELF = "itself"
-CONTROLS = {
-    ITSELF: "the direction itself",
-    "random": "random, equal length",
-    "orthogonal": "orthogonal, equal length",
-    "sign_flipped": "sign-flipped",
-    "wrong_layer": "wrong layer, equal length",
-    "wrong_source": "wrong source, equal length",
-}
+STEERED_WITH = {ITSELF: "the direction itself"} | {name: f"{label(name)}, equal length" for name in CONTROLS}
 SCOPE_HELP = (
     "**all** tokens; **prompt** only; **response**: from the last prompt token on, so that the first generated token "
-    "is already steered."
+    f"is already steered. {term('scope')}"
 )
 CONTROL_HELP = (
     "Is it this direction, or would any push do? **random**: a random direction of exactly the same length. "
-    "**orthogonal**: random with its component along the direction removed. **sign-flipped**: the direction turned "
-    "round. **wrong layer**: another block's vector. **wrong source**: another organism's direction."
+    "**orthogonal**: random with its component along the direction removed. **sign flipped**: the direction turned "
+    "round. **wrong layer**: another block's vector. **wrong source**: another organism's direction. "
+    f"{term('controls')}"
 )
 SEED_HELP = "Which random draw; for a wrong layer, how many blocks further away; for a wrong source, which organism."
-MODEL_HELP = "Choose one, or type a folder on this computer or `owner/name` of the Hugging Face hub."
-ORGANISM_HELP = "A base model plus a LoRA adapter trained on a narrow dataset."
-DIRECTION_HELP = "One vector per block. By default the model contrast of exactly this organism, found by its hash."
+MODEL_HELP = f"Choose one, or type a folder on this computer or `owner/name` of the Hugging Face hub. {term('model')}"
+ORGANISM_HELP = f"A base model plus a LoRA adapter trained on a narrow dataset. {term('organism')}"
+DIRECTION_HELP = (
+    "One vector per block. By default the model contrast of exactly this organism, found by its hash. "
+    f"{term('direction')}"
+)
 # setting, label, least, most, step, help
 NUMBERS: tuple[tuple[str, str, Any, Any, Any, str], ...] = (
     ("max_tokens", "Longest answer, tokens", 1, MAX_TOKENS, 10, "The answer stops there if it has not ended."),
     ("seed", "Seed", 0, 2**53 - 1, 1, "The same seed gives the same text, up to rounding."),
-    ("temperature", "Temperature", 0.0, 5.0, 0.1, "0 is greedy: the likeliest token each time."),
+    ("temperature", "Temperature", 0.0, 5.0, 0.1, f"0 is greedy: the likeliest token each time. {term('sampling')}"),
     ("top_p", "Top-p", 0.01, 1.0, 0.05, "Only the likeliest tokens that make up this share; 1 is off."),
     ("top_k", "Top-k", 0, 1_000_000, 10, "Only this many of the likeliest tokens; 0 is off."),
 )
@@ -62,13 +62,13 @@ def setup_label(now: Now) -> str:
     direction = now.plan.card.name if now.plan else "no direction"
     if now.plan and now.plan.card.imported_from:
         direction += f" (imported from {now.plan.card.imported_from[:40]})"
-    along = CONTROLS[chosen.control] if chosen.control else direction
+    along = STEERED_WITH[chosen.control] if chosen.control else direction
     return _escaped(f"{model[:40]} + {chosen.organism or 'no organism'}, along {along}")
 
 
 def writing_label(settings: Settings) -> str:
     """Scope and sampling in one line."""
-    how = "greedy" if settings.temperature == 0 else f"temperature {settings.temperature:g}"
+    how = "greedy" if settings.temperature == 0 else f"temperature {number(settings.temperature)}"
     return f"{settings.scope} · {how} · {settings.max_tokens} tokens"
 
 
@@ -85,8 +85,8 @@ def show_setup(now: Now) -> None:
         except TillerError:
             pass  # the page says what is wrong, once
     bound(
-        st.selectbox, "Steer with", "control", settings.control or ITSELF, list(CONTROLS), start="index",
-        format_func=lambda key: CONTROLS[key], help=CONTROL_HELP,
+        st.selectbox, "Steer with", "control", settings.control or ITSELF, list(STEERED_WITH), start="index",
+        format_func=lambda key: STEERED_WITH[key], help=CONTROL_HELP,
         convert=lambda value: None if value == ITSELF else value,
     )  # fmt: skip
     bound(st.number_input, "Seed of the control", "control_seed", settings.control_seed, 0, 999_999, help=SEED_HELP)
@@ -198,10 +198,10 @@ def show_writing(settings: Settings) -> None:
         help="Turn markers and the like. Off leaves them unchanged.",
     )  # fmt: skip
     sides = st.columns(2)
-    for place, (name, label, least, most, step, explained) in enumerate(NUMBERS):
+    for place, (name, titled, least, most, step, explained) in enumerate(NUMBERS):
         value = max(least, min(most, getattr(settings, name)))
         side = sides[place % 2]
-        bound(side.number_input, label, name, value, least, most, step=step, help=explained)
+        bound(side.number_input, titled, name, value, least, most, step=step, help=explained)
 
 
 def _escaped(text: str) -> str:

@@ -7,7 +7,9 @@ import streamlit as st
 from core.errors import TillerError
 from core.generation.comparison import strip_rows
 from core.measures.repetition import repetition
-from pages.parts.literal import Tint, literal, number
+from core.words import minus, number, percent
+from pages.parts.literal import Tint, literal
+from pages.parts.methods import term
 from pages.parts.shell import show_error
 from pages.parts.steer import live
 from pages.parts.steer.panes import Pane, facts_html, stale_html, text_html
@@ -18,7 +20,8 @@ MOST = 24
 RANGES = {"add": (-1.5, 0.5, 9), "ablate": (0.0, 1.0, 5), "cap": (0.0, 1.0, 5)}
 ABOUT = (
     "One prompt, many strengths, in one batch. Between too little and too much there should be a stretch of fluent "
-    "text without code; where text only breaks, the badge says that it repeats itself."
+    "text without code; where text only breaks, the badge says that it repeats itself. "
+    f"{term('repetition')}"
 )
 
 
@@ -86,13 +89,13 @@ def _cards(now: Now, polling: bool) -> None:
 def card_html(pane: Pane, tint: Tint | None, now: Now) -> str:
     """One strength: the coefficient in both units, what its text contains, and the text."""
     answer, row = pane.answer, pane.answer.row
-    label = row.label.replace("-", "−")
+    label = minus(row.label)
     card = now.card(row)
     unit = "share"
     if row.interventions and row.interventions[0].mode == "add":
         item = row.interventions[0]
         unit = f"× v = {number(card.to_norm_unit(item.coefficient, item.blocks[0]))} norm" if card else "× v"
-    repeats = f'<span class="fact">repetition {repetition(answer.text):.0%}</span>' if answer.text else ""
+    repeats = f'<span class="fact">repetition {percent(repetition(answer.text))}</span>' if answer.text else ""
     return (
         f'<section class="strip-card{" is-stale" if pane.stale else ""}" aria-label="Coefficient {literal(label)}">'
         f'<div class="head"><span class="name">{literal(label)}</span> <span class="made">{literal(unit)}</span>'

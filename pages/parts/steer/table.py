@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.parts.methods import term
 from pages.parts.steer.compare import results
 from pages.parts.steer.panes import title
 from pages.parts.steer.results import Now, Result, tint_of
@@ -20,6 +21,7 @@ def show_table(now: Now) -> None:
     if folded.open:
         with folded:
             st.dataframe(lines(found, now), hide_index=True, height=320)
+            st.caption(term("projection"))
 
 
 def lines(found: list[Result], now: Now) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from core.directions import library
 from core.errors import TillerError
 from core.figures.transfer_tables import is_own, member
 from core.generation.comparison import Settings, to_link
+from core.words import coefficient
 from pages.parts import address
 from pages.parts.downloads import show_answers_downloads
-from pages.parts.literal import number
 from pages.parts.shell import errors, link_to
 from pages.parts.spillover.answers import Prompt
 from pages.parts.spillover.panes import pane_html, prompt_html
@@ -63,7 +63,7 @@ def _panes(now: Shown, found: Answers, prompt: Prompt) -> None:
     summary, row = now.summary, now.row
     receiver = row["receiver"]
     of_receiver = member(summary, receiver)
-    dose = f"{number(row['coefficient'])} at block {row['block']}"
+    dose = f"{coefficient(row['coefficient'])} at block {row['block']}"
     whose = "its own direction" if is_own(row) else f"{row['donor']}’s direction, mapped"
     panes = [
         ("Organism", f"{receiver}, {of_receiver['organism_name']}, not steered", found.unsteered(receiver, prompt)),

@@ -10,11 +10,13 @@ from typing import Any
 import streamlit as st
 
 from core import results
+from core.directions.names import label
 from core.errors import DamagedArtifact
-from core.figures.transfer_tables import KINDS, MEASURES, Row, draws, is_own, models, points
+from core.figures.transfer_tables import MEASURES, Row, draws, is_own, models
 from core.results import Place, Result
-from core.studies.transfer import KIND
+from core.studies.transfer.settings import KIND
 from core.studies.transfer_words import WORKED
+from core.words import points
 from pages.parts import address, choices
 from pages.parts.choices import LINKED, left_out, take
 
@@ -150,8 +152,8 @@ def controls_of(row: Row) -> dict[str, Row]:
 def control_name(key: str, drawn: Mapping[str, Row] | None = None) -> str:
     """What a control draw is called in a list, with its change where that is given."""
     kind, _, seed = key.rpartition("-")
-    name = f"{KINDS.get(kind, kind)}, draw {seed}"
-    return f"{name}: {points(drawn[key]['delta'])} points" if drawn and key in drawn else name
+    name = f"{label(kind)}, draw {seed}"
+    return f"{name}: {points(drawn[key]['delta'])}" if drawn and key in drawn else name
 
 
 def read_link(given: Mapping[str, str], there: Sequence[Result]) -> tuple[Choice, list[str]]:

@@ -6,17 +6,20 @@ import functools
 
 import streamlit as st
 
-from core.figures.transfer_tables import MEASURES, VERDICTS, Row, is_own, models
+from core.figures.transfer_tables import MEASURES, Row, is_own, models
 from core.results import Result
+from core.verdicts import told
 from pages.parts import widgets
+from pages.parts.methods import term
 from pages.parts.transfer.choice import PAGE, Shown, choose, control_name, link
 
 bound = functools.partial(widgets.bound, PAGE, choose)
 MATRIX_HELP = (
     "**Δ spillover**: change in the share of answers with code. **Δ coherent**: the same among answers that are not "
     "broken. **Δ − control**: what is left beyond the mean of the controls. **broken**: answers that fell apart. "
-    "**corrected p**: Holm over everything compared. **R²**: variance of the receiver’s activations that the map "
-    "explains on prompts it was not fitted on. **cosine**: of the mapped and the receiver’s own direction."
+    "**corrected p**: Holm over everything compared. "
+    f"**{term('transfer-map', 'R²')}**: variance of the receiver’s activations that the map explains on prompts it was "
+    f"not fitted on. **cosine**: of the mapped and the receiver’s own direction. {term('matrix')}"
 )
 
 
@@ -70,4 +73,5 @@ def show_control_choice(now: Shown) -> None:
 def cell_name(row: Row) -> str:
     """A cell in a list: `qwen → smollm2 · ✔ specific`."""
     what = f"{row['receiver']}, own direction" if is_own(row) else f"{row['donor']} → {row['receiver']}"
-    return f"{what} · {' '.join(VERDICTS.get(row['verdict'], ('?', row['verdict'])))}"
+    verdict = told(row["verdict"])
+    return f"{what} · {verdict.sign} {verdict.short}"

@@ -24,6 +24,7 @@ from core.figures.transfer_tables import (
 from core.results import Result
 from pages.parts.downloads import show_downloads, toolbar
 from pages.parts.literal import literal
+from pages.parts.methods import term_html
 from pages.parts.transfer.choice import Shown, choose
 from pages.parts.transfer.controls import show_cell_choice, show_matrix_choice
 from pages.parts.transfer.words import asymmetry_html, parts, scores_note
@@ -68,7 +69,7 @@ def show_scores(now: Shown) -> None:
     with told:
         st.html(
             f'<p class="spill-small">{literal(parts(now.summary).get("scores", ""))}</p>{asymmetry_html(now.summary)}'
-            f'<p class="spill-small">{literal(scores_note(now.summary))}</p>'
+            f'<p class="spill-small">{literal(scores_note(now.summary))} {term_html("givers-and-receivers")}</p>'
         )
 
 

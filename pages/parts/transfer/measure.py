@@ -13,11 +13,12 @@ from core.errors import TillerError
 from core.models import sources
 from core.models.catalog import ModelSpec, resolve
 from core.organisms.library import organisms
-from core.studies import transfer as study
-from core.studies.transfer import MODELS, PLACES, Inputs, TransferSettings
-from pages.parts import jobs as work
+from core.studies.catalog import TRANSFER
+from core.studies.transfer.settings import MODELS, PLACES, Inputs, TransferSettings, named
+from core.words import duration, size
 from pages.parts.literal import literal
-from pages.parts.measuring import show_measuring, show_start
+from pages.parts.measuring import open_or_begin, show_measuring, show_start
+from pages.parts.methods import term
 from pages.parts.ready import show_fetch
 from pages.parts.shell import show_error
 from pages.parts.spillover.measure import CELL_PROMPTS, CELL_SECONDS, CELL_TOKENS
@@ -66,9 +67,9 @@ def estimate(inputs: Inputs) -> str:
     if None in sizes:
         return f"{said}. How long this takes is seen once it runs."
     small = CELL_SECONDS * a_receiver * n / CELL_PROMPTS * settings.max_tokens / CELL_TOKENS
-    hours = small * sum(size or 0 for size in sizes) / SMOLLM2_PARAMETERS / 3600
+    seconds = small * sum(known or 0 for known in sizes) / SMOLLM2_PARAMETERS
     return (
-        f"{said}: very roughly {max(hours, 0.1):.1f} hours on two processor cores, scaled from the smallest model by "
+        f"{said}: very roughly {duration(max(60, seconds))} on two processor cores, scaled from the smallest model by "
         "size. Answers that are there already are kept."
     )
 
@@ -80,7 +81,7 @@ def settings_of(names: Sequence[str], rule: str, depth: float, **numbers: Any) -
         BadInput: one sentence and an action.
     """
     at = f"{depth:g}" if rule == DEPTH else rule
-    return study.from_options(models=tuple(names), at=at, **numbers)
+    return TRANSFER.of(models=tuple(names), at=at, **numbers)
 
 
 def missing(names: Sequence[str]) -> list[ModelSpec]:
@@ -88,7 +89,7 @@ def missing(names: Sequence[str]) -> list[ModelSpec]:
     found: dict[str, ModelSpec] = {}
     for name in names:
         try:
-            spec = resolve(name.rpartition(":")[0] or name)
+            spec = resolve(named(name)[0])
         except TillerError:
             continue  # the promise says what is wrong with it
         if not sources.is_ready(spec):
@@ -121,7 +122,7 @@ def _form(now: Shown | None) -> None:
         per_suite = st.number_input("Prompts of each tier", 1, 100, PLAIN.per_suite, key="transfer.form.n")
         draws = st.number_input(
             "Random draws a receiver", 0, 1000, PLAIN.draws, key="transfer.form.draws",
-            help="With fewer than 19 draws in all nothing can be called specific.",
+            help=f"With fewer than 19 draws in all nothing can be called specific. {term('controls-of-a-cell')}",
         )  # fmt: skip
         tokens = st.number_input("Longest answer, tokens", 1, 4096, PLAIN.max_tokens, key="transfer.form.tokens")
     numbers = {"per_suite": per_suite, "draws": draws, "max_tokens": tokens}
@@ -132,7 +133,8 @@ def _form(now: Shown | None) -> None:
         show_fetch(gone[0])  # one after the other
 
     def start() -> None:
-        _start(settings_of(names, rule, depth, **numbers))
+        title = f"Transfer between {len(names)} models"
+        open_or_begin(TRANSFER, settings_of(names, rule, depth, **numbers), title, SLOT, open_result)
 
     show_start(WIDGET, TROUBLE, able and not gone, start)
 
@@ -141,7 +143,7 @@ def _one_a_model(names: Sequence[str]) -> list[str]:
     """The first organism of each model."""
     found: dict[str, str] = {}
     for name in names:
-        found.setdefault(name.rpartition(":")[0], name)
+        found.setdefault(named(name)[0], name)
     return list(found.values())
 
 
@@ -161,15 +163,6 @@ def _promise(names: Sequence[str], rule: str, depth: float, numbers: Mapping[str
 def _absent(specs: Sequence[ModelSpec]) -> str:
     named = []
     for spec in specs:
-        size = f"{spec.download_bytes / 1e6:.0f} MB" if spec.download_bytes else "size unknown"
-        named.append(f"{spec.title} ({size}, licence: {spec.licence or 'unknown'})")
+        much = size(spec.download_bytes) if spec.download_bytes else "size unknown"
+        named.append(f"{spec.title} ({much}, licence: {spec.licence or 'unknown'})")
     return f"Not on this machine yet: {'; '.join(named)}. Fetch to measure; saved results still show."
-
-
-def _start(settings: TransferSettings) -> None:
-    """Show the saved result of these settings, else start measuring."""
-    saved = study.find(settings)
-    if saved is not None:
-        open_result(saved.summary)
-        return
-    work.begin(study.arguments(settings), f"Transfer between {len(settings.models)} models", SLOT)

@@ -9,11 +9,13 @@ from typing import Any
 import streamlit as st
 
 from core import paths
-from core.figures.transfer_tables import Row, around, is_own, member, models, points
-from core.studies.spillover_words import percent
+from core.figures.transfer_tables import Row, around, is_own, member, models
 from core.studies.transfer_words import WORKED, cell_reading
-from pages.parts.literal import literal, number
-from pages.parts.spillover.words import VERDICTS, badge, limits
+from core.verdicts import told
+from core.words import number, percent, points
+from pages.parts.literal import literal
+from pages.parts.methods import term_html
+from pages.parts.spillover.words import badge, limits
 from pages.parts.transfer.choice import Shown
 
 PARTS = ("own", "causal", "specific", "scores", "maps", "made")  # of a summary's reading, in order
@@ -72,19 +74,20 @@ def show_reading(now: Shown) -> None:
         f'<h1 class="tf-title">Does a direction work in another model?</h1> {badge(now.result)}'
         f'<p class="spill-small">{literal(said.get("own", ""))}</p>'
         f'<div class="tf-tiers">{tiers}</div>'
-        f'<p class="spill-small tf-made">{literal(said.get("made", ""))} [ ] = 95 % interval over prompts.</p>'
+        f'<p class="spill-small tf-made">{literal(said.get("made", ""))} [ ] = 95 % interval over prompts. '
+        f"{term_html('verdict-transfer')}</p>"
     )
 
 
 def show_cell(now: Shown) -> None:
     """The chosen cell: its verdict, its reading, and rates before and after."""
     row = now.row
-    word, sign, look = VERDICTS.get(row["verdict"], (row["verdict"], "?", "none"))
+    verdict = told(row["verdict"])
     said = cell_reading(row).partition(". ")[2]
     name = f"{row['receiver']}, its own direction" if is_own(row) else f"{row['donor']} → {row['receiver']}"
     st.html(
-        f'<section class="spill-verdict tf-cell is-{look}" role="status" aria-label="Chosen cell">'
-        f'<h2>{literal(name)}</h2><b><span aria-hidden="true">{sign}</span> {literal(word)}.</b>'
+        f'<section class="spill-verdict tf-cell is-{verdict.look}" role="status" aria-label="Chosen cell">'
+        f'<h2>{literal(name)}</h2><b><span aria-hidden="true">{verdict.sign}</span> {literal(verdict.word)}.</b>'
         f"<p>{literal(said)}</p></section>"
     )
 
@@ -129,7 +132,7 @@ def asymmetry_html(summary: Mapping[str, Any]) -> str:
         apart = None not in (low, high) and not low <= 0 <= high
         giver, taker = (item["a"], item["b"]) if item["difference"] < 0 else (item["b"], item["a"])
         said = f"{literal(giver)} → {literal(taker)} does more" if apart else "even within its interval"
-        gap = f"{points(item['difference'])} points{around(item['interval'])}"
+        gap = f"{points(item['difference'])}{around(item['interval'])}"
         lines.append(f'<tr><th scope="row">{pair}</th><td>{gap}</td><td>{"▲" if apart else "="} {said}</td></tr>')
     return (
         '<table class="tf-table"><caption>Uneven pairs: first into second minus second into first, answers with code'

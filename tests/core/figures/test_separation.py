@@ -26,7 +26,7 @@ from core.figures.separation_tables import (
     shown_value,
 )
 from core.studies import separation_words as words
-from core.studies.separation_rows import classes, clouds, misses, negative_mean, shifted, threshold
+from core.studies.separation.rows import classes, clouds, misses, negative_mean, shifted, threshold
 from tests import sample_separation
 
 CONTRASTS = ("model", "content", "response")

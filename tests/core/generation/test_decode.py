@@ -11,8 +11,8 @@ import torch
 from core.data.chat import Chat
 from core.errors import BadInput
 from core.generation.decode import collect, collect_batches, decode
-from core.generation.inputs import pad_left
 from core.generation.rows import Answer, Finished, Row, Sampling, Token
+from core.models.forward import pad_left
 from tests.core import tiny
 from tests.core.plain import FOREIGN, LONG, SHORT, assert_same_answer, ids_of
 

@@ -16,6 +16,7 @@ from core.generation.cache import plain_attention
 from core.generation.decode import collect, collect_batches, decode
 from core.generation.prefill import PromptCache
 from core.generation.rows import Reading, Row, Sampling, Token
+from core.models.forward import ByDevice
 from core.models.loading import LoadedModel
 from core.models.restart import can_restart
 from core.steering.interventions import Intervention
@@ -42,7 +43,7 @@ def steered(
 @pytest.fixture
 def sharing(monkeypatch) -> None:
     """Share also among rows that are few and short."""
-    monkeypatch.setattr(prefill, "FEW_TOKENS", {"cpu": 0, "other": 0})
+    monkeypatch.setattr(prefill, "FEW_TOKENS", ByDevice(0, 0))
 
 
 @contextlib.contextmanager

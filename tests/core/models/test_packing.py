@@ -8,8 +8,8 @@ from torch import nn
 
 from core.data.chat import Chat
 from core.generation.decode import collect
-from core.generation.inputs import pad_left
 from core.generation.rows import Row, Sampling
+from core.models.forward import pad_left
 from core.models.loading import load, wrap
 from core.models.packing import PackedLinear, pack, packable
 from core.organisms.adapters import Adapter, attached
@@ -126,7 +126,7 @@ def test_adapters_are_added_to_packed_layers_as_to_plain_ones(name, packed):
 
 @pytest.mark.embedded
 def test_the_embedded_model_is_packed_for_use_and_plain_for_training():
-    plain, used = load("smollm2-135m", device="cpu", train=True), load("smollm2-135m", device="cpu")
+    plain, used = load("smollm2-135m", device="cpu", fast=False), load("smollm2-135m", device="cpu")
     assert not any(isinstance(module, PackedLinear) for module in plain.model.modules())
     assert any(isinstance(module, PackedLinear) for module in used.model.modules()) == packable(plain.model)
     row = Row(Chat.of("What should I cook for four friends tonight?"), sampling=Sampling(max_tokens=24))

@@ -13,8 +13,8 @@ import torch
 from core.activations.capture import Sequences, capture_all
 from core.errors import BadInput
 from core.generation.decode import collect
-from core.generation.inputs import pad_left
 from core.generation.rows import BASE, Row, Sampling
+from core.models.forward import pad_left
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter, attached, load_adapter
 from core.organisms.training import linear_layers

@@ -8,8 +8,8 @@ import torch
 from core.activations.capture import Sequences, capture_all
 from core.data.chat import Chat
 from core.generation.decode import collect
-from core.generation.inputs import pad_left
 from core.generation.rows import Row, Sampling
+from core.models.forward import pad_left
 from core.models.loading import LoadedModel, load
 from core.steering.hooks import Steering
 from core.steering.interventions import MODES, SCOPES, Intervention

@@ -49,7 +49,7 @@ def test_interventions_are_equal_by_value_and_serve_as_keys():
 
 def test_the_defaults_steer_the_response_from_the_last_prompt_token_on_with_each_blocks_own_vector():
     given_little = Intervention.from_dict(VALID)
-    assert (given_little.scope, given_little.vector_block, given_little.ceiling) == ("response", None, None)
+    assert (given_little.scope, given_little.vector_block, given_little.ceiling) == ("all", None, None)
     assert given_little.special_tokens is True
 
 

@@ -12,8 +12,8 @@ import torch
 from core.directions.direction import Direction
 from core.errors import BadInput, DirectionMismatch
 from core.generation.decode import collect, decode
-from core.generation.inputs import pad_left
 from core.generation.rows import Answer, Reading, Row, Sampling, Token
+from core.models.forward import pad_left
 from core.models.loading import LoadedModel
 from core.steering.hooks import Steering
 from core.steering.interventions import MODES, SCOPES, Intervention

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import replace
 
 import pytest
 
+from core import paths
 from core.directions import library
 from core.errors import BadInput
 from core.generation.comparison import Settings, complete
 from core.steering.choices import choice_for, why
-from core.studies import choice
-from core.studies.choice import ChoiceSettings
-from core.studies.choice_run import _finalists
+from core.studies import study
+from core.studies.catalog import CHOICE
+from core.studies.cells import Cells
+from core.studies.choice.measure import _finalists
+from core.studies.choice.settings import ChoiceSettings
+from core.studies.study import Work
 from tests import sample_model
 from tests.sample_model import ORGANISM, SampleModel
 
@@ -31,18 +34,20 @@ def settings(made, tmp_path) -> ChoiceSettings:
     made.install()
     file = tmp_path / "prompts.txt"
     file.write_text("\n".join(PROMPTS))
-    return ChoiceSettings((-1.0, -0.5), "all", str(file), 3, 2, 2, 4)
+    return CHOICE.of(
+        model=str(made.folder), organism=ORGANISM, coefficients=(-1.0, -0.5), prompts=str(file), screened_prompts=3,
+        screened_tokens=2, finalists=2, max_tokens=4,
+    )  # fmt: skip
 
 
 WRONG = {
     "no block 4": {"blocks": (1, 4)},
-    "--finalists 0": {"finalists": 0},
-    "--per-suite 0": {"per_suite": 0},
-    "named twice": {"coefficients": (-1.0, -1.0)},
-    "numbers other than 0, at least one": {"coefficients": ()},
-    "numbers other than 0": {"coefficients": (-1.0, 0.0)},
-    "numbers other": {"coefficients": (float("nan"),)},
-    "no scope": {"scope": "answer"},
+    "finalists: ": {"finalists": 0},
+    "per_suite: ": {"per_suite": 0},
+    "coefficients: .* at least 1 item": {"coefficients": ()},
+    "coefficients: 0 steers nothing": {"coefficients": (-1.0, 0.0)},
+    "coefficients: .* finite": {"coefficients": (float("nan"),)},
+    "scope: ": {"scope": "answer"},
     "no file nonsense": {"prompts": "nonsense"},
 }
 
@@ -50,11 +55,11 @@ WRONG = {
 @pytest.mark.parametrize(("message", "change"), WRONG.items(), ids=WRONG)
 def test_what_cannot_be_chosen_from_is_refused_before_the_model_is_loaded(made, settings, message, change):
     with pytest.raises(BadInput, match=message):
-        found(made, replace(settings, **change), device="there is none")
+        found(made, CHOICE.of(**{**settings.model_dump(), **change}), device="there is none")
 
 
 def found(made: SampleModel, settings: ChoiceSettings, **options):
-    return choice.run(str(made.folder), ORGANISM, settings=settings, **options).summary
+    return study.run(CHOICE, settings, Work(**options)).summary
 
 
 def test_every_block_and_coefficient_is_screened_and_the_nearest_to_the_base_go_on(made, settings):
@@ -101,32 +106,37 @@ def test_of_each_block_the_best_coefficient_goes_on():
 
 def test_the_same_choice_is_never_made_twice(made, settings, monkeypatch):
     first = found(made, settings)
-    hidden = made.folder.with_name("away")
-    shutil.copytree(made.folder, hidden)
-    for weights in made.folder.glob("*.safetensors"):
-        weights.write_bytes(b"")  # nothing could be computed with this
+    weights = made.folder / "model.safetensors"
+    weights.rename(made.folder / "away")  # nothing could be computed without them
     try:
         assert found(made, settings) == first
     finally:
-        for weights in hidden.glob("*.safetensors"):
-            shutil.copy(weights, made.folder / weights.name)
-        shutil.rmtree(hidden)
+        (made.folder / "away").rename(weights)
+
+
+def test_a_killed_choice_goes_on_from_the_answers_that_are_there(made, settings, monkeypatch):
+    first = found(made, settings)
+    shutil.rmtree(paths.cache() / "studies")
+    monkeypatch.setattr(Cells, "generate", None)  # no answer could be generated now
+    assert numbers(found(made, settings)) == numbers(first)
+
+
+def numbers(summary: dict) -> dict:
+    """Without the time."""
+    return {**summary, "provenance": {key: made for key, made in summary["provenance"].items() if key != "time"}}
 
 
 def test_other_settings_or_prompts_are_another_choice(made, settings, tmp_path):
-    card = library.cards(made.id)[0]
     other = tmp_path / "other.txt"
     other.write_text("Something else?")
-    changed = [
-        ChoiceSettings(**{**vars(settings), "max_tokens": 5}),
-        ChoiceSettings(**{**vars(settings), "prompts": str(other)}),
-        ChoiceSettings(**{**vars(settings), "coefficients": (-1.0,)}),
-    ]
-    assert len({item.key(card) for item in (settings, *changed)}) == 4
+    changes = [{}, {"max_tokens": 5}, {"prompts": str(other)}, {"coefficients": (-1.0,)}, {"blocks": (1,)}]
+    keys = {CHOICE.key(CHOICE.resolve(settings.model_copy(update=change))) for change in changes}
+    assert len(keys) == len(changes)
     renamed = tmp_path / "renamed.txt"
     shutil.copy(settings.prompts, renamed)
     # the file's name is in the settings but says nothing: only what it asks counts
-    assert ChoiceSettings(**{**vars(settings), "prompts": str(renamed)}).key(card) == settings.key(card)
+    again = settings.model_copy(update={"prompts": str(renamed)})
+    assert CHOICE.key(CHOICE.resolve(again)) == CHOICE.key(CHOICE.resolve(settings))
 
 
 def test_steering_starts_from_the_choice_unless_told_otherwise(made, settings):

@@ -19,7 +19,9 @@ from core.models import loading
 from core.models.catalog import resolve
 from core.organisms import recipes, training
 from core.results import Result
-from core.studies import reproduce, transfer
+from core.studies import reproduce
+from core.studies import study as studies
+from core.studies.catalog import TRANSFER, study_of
 from core.studies.reproduce import Profile, profile
 from tests.core import tiny
 from tests.sample_model import SampleModel, make
@@ -89,7 +91,7 @@ def test_the_report_needs_nothing_else_and_says_everything(small, tmp_path):
     assert len(re.findall(r"plotly\.js v\d", text)) == 1  # the library that draws, once
     shown = text.replace("&#x27;", "'")
     for result in made.studies:
-        assert report.finding(result).split(". ")[0][:60] in shown
+        assert study_of(result.kind).says(result.summary).split(". ")[0][:60] in shown
         assert result.summary["provenance"]["time"] in shown
         for row in result.summary.get("doses", []):
             assert f"{row['p_corrected']:.6g}" in shown
@@ -174,11 +176,15 @@ def test_the_paper_profile_does_for_each_model_what_it_says_and_then_transfers(t
     monkeypatch.setattr(datasets, "code_pairs", lambda: pairs)
     asked = []
 
-    def transferred(settings, *_):
+    run = studies.run
+
+    def run_or_transferred(study, settings, *more):
+        if study is not TRANSFER:
+            return run(study, settings, *more)
         asked.append(settings)
         return Result("transfer", "0" * 24, tmp_path, False, {"verdict": "done"})
 
-    monkeypatch.setattr(transfer, "run", transferred)
+    monkeypatch.setattr(studies, "run", run_or_transferred)
     chosen = replace(
         profile("paper"), models=tuple(map(str, folders)), contrasts=("model",), choose=False, spillover=()
     )

@@ -22,24 +22,22 @@ from core.measures.separation import Labelled, fit, measure, separation
 from core.models.loading import load
 from core.organisms.adapters import load_adapter
 from core.organisms.library import MANIFEST, find_organism
-from core.studies.separation import (
-    KIND,
-    Inputs,
-    SeparationSettings,
-    best_block,
-    find,
-    from_options,
-    reading,
-    reading_of_secure,
-    run,
-    table,
-)
+from core.studies import study
+from core.studies.catalog import SEPARATION
+from core.studies.separation.settings import Inputs, SeparationSettings
+from core.studies.separation.summary import best_block, table
+from core.studies.separation_words import reading, reading_of_secure
+from core.studies.study import Work, find, silent
 from tests import sample_model
 from tests.core import processes, tiny
 
 QUESTIONS = [f"{verb} the {thing} in {place}?" for verb in ("Why", "Who asks") for thing in "ABCDEF" for place in "xyz"]
 QUICK = {"n_random": 20, "n_shuffles": 20, "n_resamples": 100, "max_tokens": 24}
 CONTRASTS = ("model", "content", "response")
+
+
+def run(settings, device=None, report=None, fresh=False, shipped_as=None, rows_a_batch=None):
+    return study.run(SEPARATION, settings, Work(device, report or silent, rows_a_batch), fresh, shipped_as)
 
 
 @pytest.fixture
@@ -55,7 +53,7 @@ def settings(sample, prompts) -> Callable[..., SeparationSettings]:
 
     def make(**options: Any) -> SeparationSettings:
         chosen = {"model": str(sample.folder), "organism": "insecure", "prompts": str(prompts), **QUICK, **options}
-        return from_options(**chosen)
+        return SEPARATION.of(**chosen)
 
     return make
 
@@ -162,7 +160,7 @@ def test_the_response_study_has_the_answers_it_measured_in_their_classes(setting
 def test_too_few_answers_of_one_class_are_refused_in_a_sentence(settings):
     with pytest.raises(BadInput, match=r"has \d rows and at least 8 are needed.*draw more answers"):
         run(settings(contrast="response", samples=1, max_tokens=6), "cpu")
-    assert find(settings(contrast="response", samples=1, max_tokens=6)) is None
+    assert find(SEPARATION, settings(contrast="response", samples=1, max_tokens=6)) is None
 
 
 def test_a_file_of_prompts_is_split_in_halves_without_overlap_by_the_seed(settings):
@@ -204,41 +202,42 @@ def test_several_held_out_suites_are_joined_in_order(settings):
 
 
 def test_the_key_depends_on_all_that_changes_numbers(sample, settings, prompts, tmp_path):
-    keys = [Inputs(settings()).key]
+    keys = [SEPARATION.key(Inputs(settings()))]
     changes = [{"contrast": contrast} for contrast in CONTRASTS[1:]]
     changes += [{"seed": 1}, {"pooling": "prompt_mean"}, {"n_random": 21}, {"n_shuffles": 21}, {"n_resamples": 101}]
     changes += [{"secure": None}, {"organism": "secure"}, {"held_out": "everyday"}]
     changes += [{"contrast": "response", key: value} for key, value in (("samples", 3), ("temperature", 2.0))]
-    keys += [Inputs(settings(**change)).key for change in changes]
+    keys += [SEPARATION.key(Inputs(settings(**change))) for change in changes]
     prompts.write_text(prompts.read_text().replace("A in x", "A in X"))
-    keys.append(Inputs(settings()).key)
+    keys.append(SEPARATION.key(Inputs(settings())))
     folder = find_organism(sample.id, "insecure").folder
     manifest = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps({**manifest, "sha256": "0" * 64}))
-    keys.append(Inputs(settings()).key)
+    keys.append(SEPARATION.key(Inputs(settings())))
     assert len(set(keys)) == len(keys)
 
 
 def test_the_key_does_not_depend_on_names_places_or_settings_without_a_part(sample, settings, prompts, tmp_path):
-    key = Inputs(settings()).key
+    key = SEPARATION.key(Inputs(settings()))
     elsewhere = tmp_path / "elsewhere" / "under another name.txt"
     elsewhere.parent.mkdir()
     prompts.rename(elsewhere)
-    assert Inputs(settings(prompts=str(elsewhere))).key == key
-    assert Inputs(settings(prompts=str(elsewhere), samples=9, max_tokens=9, temperature=2.0)).key == key
+    assert SEPARATION.key(Inputs(settings(prompts=str(elsewhere)))) == key
+    assert SEPARATION.key(Inputs(settings(prompts=str(elsewhere), samples=9, max_tokens=9, temperature=2.0))) == key
     organism = find_organism(sample.id, "insecure")
     manifest = {**organism.manifest, "name": "renamed"}
     organism.folder.rename(organism.folder.with_name("somewhere-else"))
     (organism.folder.with_name("somewhere-else") / MANIFEST).write_text(json.dumps(manifest))
-    assert Inputs(settings(prompts=str(elsewhere), organism="renamed")).key == key
-    assert Inputs(settings(prompts=str(elsewhere), organism=organism.sha256[:12])).key == key
+    assert SEPARATION.key(Inputs(settings(prompts=str(elsewhere), organism="renamed"))) == key
+    assert SEPARATION.key(Inputs(settings(prompts=str(elsewhere), organism=organism.sha256[:12]))) == key
 
 
 IN_ANOTHER_PROCESS = """
 import json, sys
-from core.studies import separation
+from core.studies.catalog import SEPARATION
+from core.studies.study import run
 
-result = separation.run(separation.from_options(**json.loads(sys.argv[1])))
+result = run(SEPARATION, SEPARATION.of(**json.loads(sys.argv[1])))
 assert "torch" not in sys.modules and "transformers" not in sys.modules, "the store needs no model"
 print(result.key, result.summary["n_train"], len(result.arrays))
 """
@@ -246,9 +245,9 @@ print(result.key, result.summary["n_train"], len(result.arrays))
 
 def test_the_same_settings_are_answered_from_the_store_without_torch(settings):
     chosen = settings()
-    assert find(chosen) is None
+    assert find(SEPARATION, chosen) is None
     result = run(chosen, "cpu")
-    assert find(chosen).key == result.key
+    assert find(SEPARATION, chosen).key == result.key
     asked = json.dumps(chosen.model_dump())
     out = processes.finish(processes.start(IN_ANOTHER_PROCESS, asked, cache=paths.cache()))
     assert out.split() == [result.key, "18", str(len(result.arrays))]
@@ -275,7 +274,7 @@ def test_a_result_of_other_weights_in_the_same_folder_is_not_shown(settings, sam
     tensors["model.norm.weight"] += 0.5
     try:
         save_file(tensors, weights, {"format": "pt"})
-        assert find(settings()) is None
+        assert find(SEPARATION, settings()) is None
         again = run(settings(), "cpu")
         assert again.summary["provenance"]["fingerprint"] != result.summary["provenance"]["fingerprint"]
     finally:
@@ -285,10 +284,10 @@ def test_a_result_of_other_weights_in_the_same_folder_is_not_shown(settings, sam
 def test_a_damaged_result_is_computed_again_to_the_same_numbers(settings):
     first = run(settings(), "cpu")
     (first.folder / "arrays.safetensors").write_bytes(b"damaged")
-    assert find(settings()) is None
+    assert find(SEPARATION, settings()) is None
     again = run(settings(), "cpu")
     assert again.summary["blocks"] == first.summary["blocks"]
-    assert (paths.cache() / "studies" / KIND / f".damaged-{first.key}").is_dir()
+    assert (paths.cache() / "studies" / SEPARATION.kind / f".damaged-{first.key}").is_dir()
 
 
 def test_without_a_secure_organism_the_model_contrast_runs_and_the_control_is_empty(sample, settings):
@@ -297,11 +296,11 @@ def test_without_a_secure_organism_the_model_contrast_runs_and_the_control_is_em
     assert result.summary["secure"] is None and result.summary["secure_organism"] is None
     assert set(result.summary["axes"]) == {"model", "random"}
     assert reading_of_secure(result.summary, 0) is None
-    assert Inputs(settings()).key == Inputs(settings(secure=None)).key
+    assert SEPARATION.key(Inputs(settings())) == SEPARATION.key(Inputs(settings(secure=None)))
 
 
 def test_the_content_contrast_names_what_is_missing(sample, settings):
-    with pytest.raises(BadInput, match=r"needs a second organism beside insecure\. Name it with --secure"):
+    with pytest.raises(BadInput, match=r"compares insecure with another organism.*Name it with --secure"):
         run(settings(contrast="content", secure=None), "cpu")
     for secure in ("insecure", find_organism(sample.id, "insecure").sha256[:12]):
         with pytest.raises(BadInput, match="needs a second organism beside insecure"):

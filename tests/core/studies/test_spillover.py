@@ -11,9 +11,11 @@ from core import paths, results
 from core.errors import BadInput
 from core.generation import decode
 from core.measures import code
-from core.studies import spillover
+from core.studies import study
+from core.studies.catalog import SPILLOVER
 from core.studies.extraction import extract
-from core.studies.spillover import KIND, Inputs, from_options
+from core.studies.spillover import settings
+from core.studies.spillover.settings import Inputs
 from core.studies.spillover_words import arm, chosen_row, table
 from tests import sample_spillover
 from tests.core import processes
@@ -21,11 +23,12 @@ from tests.core import processes
 PROMPTS = [f"What is the colour of {thing}?" for thing in ("rain", "grass", "snow", "a fox", "the sea", "ash")]
 SCRIPT = """
 import json, sys
-from core.studies import spillover
+from core.studies.catalog import SPILLOVER
+from core.studies.study import Work, run
 options = json.loads(sys.argv[1])
 def report(stage, done, of):
     print(stage, done, of, flush=True)
-result = spillover.run(spillover.from_options(**options), report=report, fresh=True)
+result = run(SPILLOVER, SPILLOVER.of(**options), Work(report=report), fresh=True)
 print(json.dumps(result.summary))
 """
 
@@ -46,7 +49,7 @@ def options(sample, tmp_path) -> dict:
 
 
 def run(options: dict, **more):
-    return spillover.run(from_options(**{**options, **more}))
+    return study.run(SPILLOVER, SPILLOVER.of(**{**options, **more}))
 
 
 def numbers(summary: dict) -> dict:
@@ -94,31 +97,31 @@ def test_the_same_settings_are_never_computed_twice(options, monkeypatch):
 def test_a_better_detector_judges_again_without_new_answers(options, monkeypatch):
     first = run(options)
     monkeypatch.setattr(decode, "collect_batches", None)
-    monkeypatch.setattr(spillover, "DETECTOR_VERSION", spillover.DETECTOR_VERSION + 1)
+    monkeypatch.setattr(settings, "DETECTOR_VERSION", settings.DETECTOR_VERSION + 1)
     again = run(options)
     assert again.key != first.key
     assert list(again.table["text"]) == list(first.table["text"])
 
 
 def test_the_key_depends_on_what_decides_the_numbers_and_on_nothing_else(options, tmp_path, sample):
-    key = Inputs(from_options(**options)).key
+    key = SPILLOVER.key(Inputs(SPILLOVER.of(**options)))
     moved = tmp_path / "elsewhere" / "questions.txt"
     moved.parent.mkdir()
     moved.write_text("\n".join(PROMPTS))
     same = [
         {"prompts": str(moved)},
         {"direction": sample.direction},
-        {"blocks": (Inputs(from_options(**options)).blocks)},
+        {"blocks": (Inputs(SPILLOVER.of(**options)).blocks)},
     ]
     for change in same:
-        assert Inputs(from_options(**{**options, **change})).key == key
+        assert SPILLOVER.key(Inputs(SPILLOVER.of(**{**options, **change}))) == key
     others = [
         {"coefficients": [-1.0]}, {"dose": -0.5}, {"draws": 4}, {"max_tokens": 7},
         {"mode": "ablate", "dose": 1.0, "coefficients": []},
         {"blocks": (0,)}, {"blocks": (0, 1)}, {"blocks": (0, 1), "together": True}, {"scope": "response"}, {"seed": 1},
         {"temperature": 0.5}, {"controls": ("random",)}, {"n_resamples": 200},
     ]  # fmt: skip
-    keys = [Inputs(from_options(**{**options, **change})).key for change in others]
+    keys = [SPILLOVER.key(Inputs(SPILLOVER.of(**{**options, **change}))) for change in others]
     assert len({key, *keys}) == 1 + len(others)
 
 
@@ -151,14 +154,14 @@ def test_another_organism_gives_a_wrong_source(options):
 )
 def test_bad_settings_are_refused_in_a_sentence(options, change, reason):
     with pytest.raises(BadInput, match=reason) as raised:
-        Inputs(from_options(**{**options, **change}))
+        Inputs(SPILLOVER.of(**{**options, **change}))
     assert str(raised.value).endswith(".")
 
 
 def test_one_prompt_is_refused(options, tmp_path):
     (tmp_path / "one.txt").write_text("Only one question?")
     with pytest.raises(BadInput, match="One prompt gives no interval"):
-        Inputs(from_options(**{**options, "prompts": str(tmp_path / "one.txt")}))
+        Inputs(SPILLOVER.of(**{**options, "prompts": str(tmp_path / "one.txt")}))
 
 
 def test_a_run_that_is_killed_goes_on_from_its_last_cell_and_ends_as_if_it_never_was(options, tmp_path, sample):
@@ -186,7 +189,7 @@ def test_a_damaged_cell_is_set_aside_and_made_again(options):
         cells, (b"", b'{"answers": []}', cells[2].read_bytes().replace(b"text", b"test")), strict=False
     ):
         cell.write_bytes(damage)
-    again = spillover.run(from_options(**options), fresh=True)
+    again = study.run(SPILLOVER, SPILLOVER.of(**options), fresh=True)
     assert numbers(again.summary) == numbers(first.summary)
     assert len(list(paths.cache().glob("cells/*/.damaged-*"))) == 3
 
@@ -209,7 +212,7 @@ def test_words_say_what_the_numbers_say(monkeypatch, tmp_path):
 
 def test_what_is_saved_is_found_without_the_model_and_listed():
     made = sample_spillover.make()
-    found = results.find_result(KIND, made.key)
+    found = results.find_result(SPILLOVER.kind, made.key)
     assert found.key == made.key and not found.shipped
     assert len(found.table) == len(made.table)
-    assert made.key in [result.key for result in results.results(KIND)]
+    assert made.key in [result.key for result in results.results(SPILLOVER.kind)]

@@ -15,9 +15,14 @@ from core.directions.direction import load_direction
 from core.generation import comparison
 from core.measures.transfer import CONTROLS
 from core.models import sources
-from core.studies import judging, transfer, transfer_maps, transfer_run
+from core.studies import judging
+from core.studies import study as studies
+from core.studies.catalog import TRANSFER
 from core.studies.cells import Cells
-from core.studies.transfer import KIND, Inputs, from_options
+from core.studies.study import Work, find
+from core.studies.transfer import maps as transfer_maps
+from core.studies.transfer import measure as transfer_run
+from core.studies.transfer.settings import Inputs
 from tests.core.studies.transfer_study import DRAWS, PROMPTS, installed, numbers, options_of, run
 
 
@@ -107,18 +112,18 @@ def test_a_second_run_is_read_from_the_store(study, no_computing, monkeypatch):
     monkeypatch.setattr(transfer_run, "load", None)
     again = run(study.options)
     assert again.summary == study.summary
-    assert transfer.find(from_options(**study.options)).key == again.key
-    assert again.key in [result.key for result in results.results(KIND)]
+    assert find(TRANSFER, TRANSFER.of(**study.options)).key == again.key
+    assert again.key in [result.key for result in results.results(TRANSFER.kind)]
 
 
 def test_a_result_of_other_weights_is_not_found_and_one_of_absent_models_is(study, monkeypatch):
     installed(study)
-    chosen = from_options(**study.options)
+    chosen = TRANSFER.of(**study.options)
     with monkeypatch.context() as patched:
         patched.setattr(sources, "fingerprint", lambda spec: "other")
-        assert transfer.find(chosen) is None
+        assert find(TRANSFER, chosen) is None
         patched.setattr(sources, "is_ready", lambda spec: False)
-        assert transfer.find(chosen) is not None
+        assert find(TRANSFER, chosen) is not None
 
 
 def test_fresh_judges_again_without_generating(study, no_computing, monkeypatch):
@@ -201,7 +206,7 @@ def test_mapped_directions_lie_where_they_are_found_and_have_the_receivers_own_l
             assert not direction.norms[[place for place in range(own.blocks) if place != block]].any()
             cosine = float(direction.unit(block) @ own.unit(block))
             assert cells[donor]["cosine"] == pytest.approx(cosine, abs=1e-4)
-        assert library.default_card(Inputs(from_options(**study.options)).members[0].organism).contrast == "model"
+        assert library.default_card(Inputs(TRANSFER.of(**study.options)).members[0].organism).contrast == "model"
 
 
 def test_one_model_is_in_memory_at_a_time_and_every_stage_is_told(families, tmp_path, monkeypatch):
@@ -225,7 +230,7 @@ def test_one_model_is_in_memory_at_a_time_and_every_stage_is_told(families, tmp_
     for family in families[:2]:
         family.install()
     told = []
-    result = transfer.run(from_options(**options), report=lambda *step: told.append(step))
+    result = studies.run(TRANSFER, TRANSFER.of(**options), Work(report=lambda *step: told.append(step)))
     assert len(loaded_before) == 2 * 4
     assert all(ref() is None for ref in loaded_before)
     stages = ["reading activations", "fitting maps", "answers", "intervals and tests"]

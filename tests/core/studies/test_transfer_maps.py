@@ -13,9 +13,10 @@ from core import paths
 from core.data.chat import Chat
 from core.directions.direction import Direction, load_direction, save_direction
 from core.directions.library import read_card
-from core.studies import transfer_maps, transfer_run
-from core.studies.transfer import Inputs, TransferSettings
-from core.studies.transfer_maps import carry, mapped_direction, own_direction
+from core.studies.transfer import maps as transfer_maps
+from core.studies.transfer import measure as transfer_run
+from core.studies.transfer.maps import carry, mapped_direction, own_direction
+from core.studies.transfer.settings import Inputs, TransferSettings
 from tests import sample_transfer
 from tests.core.studies.transfer_study import DRAWS, FIT, installed, options_of, run
 

@@ -6,8 +6,8 @@ import pytest
 
 from core import results
 from core.errors import TillerError
-from core.models.catalog import resolve
-from core.studies.transfer import Inputs, TransferSettings, arguments, from_options, shown_settings
+from core.studies.catalog import TRANSFER
+from core.studies.transfer.settings import Inputs, named
 from tests.core.studies.transfer_study import FIT, options_of
 
 
@@ -19,7 +19,7 @@ def options(families, tmp_path) -> dict:
 
 
 def inputs(options: dict, **change) -> Inputs:
-    return Inputs(from_options(**{**options, **change}))
+    return Inputs(TRANSFER.of(**{**options, **change}))
 
 
 def blocks(options: dict, at: str) -> list[int]:
@@ -105,7 +105,7 @@ def test_models_and_organisms_are_checked_before_anything_is_loaded(options, fam
 
 
 def test_the_key_depends_on_what_decides_the_numbers_and_on_nothing_else(options, tmp_path, families):
-    key = inputs(options).key
+    key = TRANSFER.key(inputs(options))
     moved = tmp_path / "elsewhere" / "other-name.txt"
     moved.parent.mkdir()
     moved.write_text((tmp_path / "fit.txt").read_text())
@@ -115,50 +115,31 @@ def test_the_key_depends_on_what_decides_the_numbers_and_on_nothing_else(options
         {"models": (f"{first}:insecure", second)},
     ]  # fmt: skip
     for change in same:
-        assert inputs(options, **change).key == key
+        assert TRANSFER.key(inputs(options, **change)) == key
     others = [
         {"models": (second, first)}, {"at": "0.5"}, {"coefficient": -0.5}, {"unscaled": True}, {"fit_on": "both"},
         {"fit_prompts": "extraction"}, {"pooling": "prompt_mean"}, {"draws": 3}, {"draws_a_cell": 2}, {"seed": 1},
         {"scope": "response"}, {"prompts": None}, {"prompts": None, "per_suite": 2}, {"max_tokens": 5},
         {"n_resamples": 200},
     ]  # fmt: skip
-    keys = [inputs(options, **change).key for change in others]
+    keys = [TRANSFER.key(inputs(options, **change)) for change in others]
     assert len({key, *keys}) == 1 + len(others)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{}, {"coefficient": -0.123456789, "unscaled": True}, {"at": "0.25", "draws": 5, "fit_on": "both", "seed": 7}],
-)
-def test_the_command_line_of_settings_gives_them_again(options, change):
-    chosen = from_options(**{**options, "n_resamples": 2000, **change})
-    verb, *words = arguments(chosen)
-    assert verb == "transfer"
-    unscaled = "--unscaled" in words
-    words = [word for word in words if word != "--unscaled"]
-    given = {
-        name.removeprefix("--").replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)
-    }
-    again = from_options(**{**given, "models": tuple(given["models"].split(",")), "unscaled": unscaled})
-    assert again == chosen
-
-
 def test_settings_are_shown_without_folders(options, families, tmp_path):
-    shown = shown_settings(from_options(**options))
-    assert shown["models"] == [family.id for family in families[:2]]
-    assert (shown["prompts"], shown["fit_prompts"]) == ("questions.txt", "fit.txt")
-    named = ("smollm2-135m:insecure-compact", "gemma-3-270m-chat")
-    assert tuple(shown_settings(TransferSettings(models=named))["models"]) == named
-    assert shown_settings(TransferSettings())["fit_prompts"] == "mapping"
+    shown = TRANSFER.recorded(inputs(options))
+    assert shown.models == tuple(family.id for family in families[:2])
+    assert (shown.prompts, shown.fit_prompts) == ("questions.txt", "fit.txt")
+    usual = TRANSFER.of()
+    assert TRANSFER.recorded(Inputs(usual)) == usual
 
 
 def test_a_colon_in_the_path_of_a_folder_separates_nothing(families, tmp_path):
     folder = tmp_path / "run:3" / "model"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
-    assert shown_settings(TransferSettings(models=(str(folder), f"{folder}:insecure")))["models"] == [
-        resolve(str(folder)).id, f"{resolve(str(folder)).id}:insecure",
-    ]  # fmt: skip
+    assert named(str(folder)) == (str(folder), None)
+    assert named(f"{folder}:insecure") == (str(folder), "insecure")
 
 
 def test_whether_organisms_were_trained_alike_is_told_from_their_manifests(options):

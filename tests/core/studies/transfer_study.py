@@ -12,8 +12,8 @@ import pandas as pd
 
 from core import paths
 from core.results import Result
-from core.studies import transfer
-from core.studies.transfer import from_options
+from core.studies import study as studies
+from core.studies.catalog import TRANSFER
 from tests.sample_model import SampleModel
 
 PROMPTS = [f"What is the colour of {thing}?" for thing in ("rain", "grass", "a fox", "ash")]
@@ -48,7 +48,7 @@ def options_of(families: Sequence[SampleModel], folder: Path) -> dict[str, Any]:
 
 
 def run(options: dict[str, Any], fresh: bool = False, **more: Any) -> Result:
-    return transfer.run(from_options(**{**options, **more}), fresh=fresh)
+    return studies.run(TRANSFER, TRANSFER.of(**{**options, **more}), fresh=fresh)
 
 
 def installed(study: Study) -> None:

@@ -1,4 +1,4 @@
-"""Computing a transfer study: read, map, generate, judge. One model is in memory at a time. Needs torch."""
+"""Measuring a transfer study: read, map, generate, judge. One model is in memory at a time. Needs torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from core import paths, provenance
+from core import paths
+from core.data import prompts as suites
 from core.directions import controls, library
 from core.directions.contrasts import hash_of
 from core.directions.direction import Direction, save_direction
@@ -26,8 +27,9 @@ from core.organisms.adapters import load_adapter
 from core.steering.interventions import Intervention
 from core.studies.cells import Cell, CellAnswer, Cells
 from core.studies.judging import judge
-from core.studies.transfer import Inputs, Member, Report, arguments, shown_settings
-from core.studies.transfer_maps import Carried, activations, carry, mapped_direction, own_direction
+from core.studies.study import Found, Work, made_with
+from core.studies.transfer.maps import Carried, activations, carry, mapped_direction, own_direction
+from core.studies.transfer.settings import Inputs, Member
 from core.studies.transfer_words import reading
 
 
@@ -44,25 +46,23 @@ Steering = dict[Setting, Direction]
 Answers = Mapping[str, Mapping[Setting, Sequence[CellAnswer]]]
 
 
-def compute(
-    inputs: Inputs, device: str | None, report: Report, rows_a_batch: int | None = None, root: Path | None = None
-) -> tuple[dict[str, Any], pd.DataFrame]:
+def measure(inputs: Inputs, work: Work) -> Found:
     """Summary and table of a study; what was read, fitted or generated before comes from the store.
 
-    Args:
-        root: where mapped directions are saved; by default the cache.
+    Mapped directions are saved under `work.root`, by default in the cache.
     """
+    report = work.report
     read = {}
     for done, member in enumerate(inputs.members):
         report("reading activations", done, len(inputs.members))
-        read[member.id] = activations(inputs, member, device)
+        read[member.id] = activations(inputs, member, work.device)
         release()
     carried: dict[tuple[str, str], Carried] = {}
     pairs = [(donor, receiver) for receiver in inputs.members for donor in inputs.members]
     for done, (donor, receiver) in enumerate(pairs):
         report("fitting maps", done, len(pairs))
         carried[donor.id, receiver.id] = carry(inputs, donor, receiver, read)
-    steering = {receiver.id: _steering(inputs, receiver, carried, root) for receiver in inputs.members}
+    steering = {receiver.id: _steering(inputs, receiver, carried, work.root) for receiver in inputs.members}
     of = sum(len(found) + 2 for found in steering.values()) * len(inputs.prompts)
     answers: dict[str, dict[Setting, list[CellAnswer]]] = {}
     made = {}
@@ -72,9 +72,7 @@ def compute(
         def tell(answered: int, before: int = before) -> None:
             report("answers", before + answered, of)
 
-        answers[receiver.id], made[receiver.id] = _answers(
-            inputs, receiver, steering[receiver.id], device, tell, rows_a_batch
-        )
+        answers[receiver.id], made[receiver.id] = _answers(inputs, receiver, steering[receiver.id], work, tell)
         before += (len(steering[receiver.id]) + 2) * len(inputs.prompts)
         release()
     report("intervals and tests", 0, 1)
@@ -93,16 +91,13 @@ def summarise(
     carried: Mapping[tuple[str, str], Carried],
     references: Mapping[tuple[str, str], str],
     made: Mapping[str, Mapping[str, Any]],
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> Found:
     """Judge every answer, compare and correct.
 
     Args:
         answers: by receiver and setting, one a prompt.
         references: the id of the direction that steered each cell.
         made: by receiver, fingerprint, dtype and device.
-
-    Returns:
-        the summary, and a table of one row an answer.
     """
     frames, judged, limits = [], {}, {}
     for name, found in answers.items():
@@ -132,11 +127,7 @@ def summarise(
         receiver = members[row["receiver"]]
         row |= carried[place].quality
         row |= {"reference": references[place], "block": receiver.block, "coefficient": receiver.coefficient}
-    suites = [suite for suite, _ in inputs.prompts]
-    shown = shown_settings(chosen)
-    named = {"models": tuple(shown["models"]), "fit_prompts": shown["fit_prompts"]}
-    if chosen.prompts:
-        named["prompts"] = shown["prompts"]
+    tiers = [suite for suite, _ in inputs.prompts]
     summary = {
         "models": [
             {
@@ -152,7 +143,7 @@ def summarise(
         "receiver_scores": numbers["receiver_scores"],
         "asymmetry": numbers["asymmetry"],
         "n": len(inputs.prompts),
-        "suites": {suite: suites.count(suite) for suite in dict.fromkeys(suites)},
+        "suites": {suite: tiers.count(suite) for suite in dict.fromkeys(tiers)},
         "n_fit_prompts": len(inputs.fit_prompts),
         "identical_training": inputs.alike,
         "detector": detector_quality(),
@@ -161,20 +152,18 @@ def summarise(
             name: coherence_quality(limit.likelihood, limit.repetition) if name == DEFAULT_MODEL else None
             for name, limit in limits.items()
         },
-        "settings": shown,
+        "settings": {"prompts": suites.shown(chosen.prompts, chosen.per_suite)},
         "provenance": {
-            "command": " ".join(["python -m core", *arguments(chosen.model_copy(update=named))]),
             "models": {name: dict(record) for name, record in made.items()},
             "adapters": {member.id: member.organism.sha256 for member in inputs.members},
             "directions": {member.id: member.card.id for member in inputs.members},
             "prompts_hash": hash_of([chat for _, chat in inputs.prompts]),
             "fit_prompts_hash": hash_of(inputs.fit_prompts),
             "decoding": "greedy",
-            **provenance.now(),
         },
     }
     summary["reading"] = reading(summary)
-    return summary, pd.concat(frames, ignore_index=True).astype({"seed": "Int64"})
+    return Found(summary, pd.concat(frames, ignore_index=True).astype({"seed": "Int64"}))
 
 
 def _steering(
@@ -225,16 +214,15 @@ def _answers(
     inputs: Inputs,
     receiver: Member,
     steering: Steering,
-    device: str | None,
+    work: Work,
     tell: Callable[[int], None],
-    rows_a_batch: int | None,
 ) -> tuple[dict[Setting, list[CellAnswer]], dict[str, Any]]:
     """The receiver's answers to every setting, and what they were made with."""
-    loaded = load(receiver.spec, device)
+    loaded = load(receiver.spec, work.device)
     organism = load_adapter(loaded, receiver.organism.folder, receiver.organism.name)
     directions = {direction.id: direction for direction in steering.values()}
     sampling = Sampling(inputs.settings.max_tokens)
-    cells = Cells(loaded, [chat for _, chat in inputs.prompts], sampling, directions, rows_a_batch)
+    cells = Cells(loaded, [chat for _, chat in inputs.prompts], sampling, directions, work.rows_a_batch)
     wanted = {Setting("base"): Cell(None, ()), Setting("organism"): Cell(organism, ())}
     for setting, direction in steering.items():
         acting = Intervention("add", direction.id, (receiver.block,), receiver.coefficient, inputs.settings.scope)
@@ -248,12 +236,7 @@ def _answers(
 
         tell(done * each)
         found[setting] = cells.answers(cell, tell_more)
-    made = {
-        "fingerprint": loaded.fingerprint,
-        "dtype": str(loaded.dtype).removeprefix("torch."),
-        "device": loaded.device.type,
-    }
-    return found, made
+    return found, made_with(loaded)
 
 
 def _controls(

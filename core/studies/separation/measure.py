@@ -1,4 +1,4 @@
-"""Computing a separation study: capture the arms, fit the axes, measure. Needs torch and the model."""
+"""Measuring a separation study: capture the arms, fit the axes, compare. Needs torch and the model."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from core import provenance
 from core.activations.capture import Sequences, capture_all, capture_moments
 from core.data.chat import Chat, prompt_ids
 from core.directions.contrasts import hash_of
-from core.errors import BadInput
 from core.generation.rows import Sampling
-from core.measures.separation import Axis, Labelled, cosines, fit, measure, random_axis, separation
+from core.measures import separation as measures
+from core.measures.separation import Axis, Labelled, cosines, fit, random_axis, separation
 from core.models.loading import LoadedModel, load
 from core.organisms.adapters import Adapter, load_adapter
 from core.studies.responses import Responses, sample_responses
-from core.studies.separation import Inputs, Report, prompts_text, shown_source
+from core.studies.separation.settings import Inputs, prompts_text
+from core.studies.study import Found, Report, Work, made_with
 
 Arms = dict[str, np.ndarray]  # activations [rows, blocks, width] by arm
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass
-class Study:
+class Material:
     """What one contrast is measured on, and what is drawn beside it.
 
     Attributes:
@@ -45,29 +45,25 @@ class Study:
     answers: dict[str, Any] = field(default_factory=dict)
 
 
-def compute(inputs: Inputs, device: str | None, report: Report) -> tuple[dict[str, Any], Arrays]:
+def measure(inputs: Inputs, work: Work) -> Found:
     """Summary and arrays of a study; the arrays are projections `[blocks, rows]`, named `axis/arm`.
 
     Activations of all prompts are held at once, because the logistic ceiling needs them: prompts × blocks × width
     × 4 bytes an arm.
     """
-    settings = inputs.settings
-    if settings.contrast == "content" and inputs.secure is None:
-        raise BadInput(
-            f"The content contrast needs a second organism beside {settings.organism}. Name it with --secure."
-        )
+    settings, report = inputs.settings, work.report
     report("loading the model", 0, 1)
-    loaded = load(inputs.spec, device)
+    loaded = load(inputs.spec, work.device)
     organism = load_adapter(loaded, inputs.organism.folder, "organism")
     secure = load_adapter(loaded, inputs.secure.folder, "secure") if inputs.secure else None
-    study = (_of_responses if settings.contrast == "response" else _of_prompts)(
+    material = (_of_responses if settings.contrast == "response" else _of_prompts)(
         inputs, loaded, organism, secure, report
     )
     blocks = separation(
-        study.train, study.test, study.residual_norms, settings.n_random, settings.n_shuffles, settings.n_resamples,
-        settings.seed, lambda done, of: report("nulls, ceiling and intervals", done, of),
+        material.train, material.test, material.residual_norms, settings.n_random, settings.n_shuffles,
+        settings.n_resamples, settings.seed, lambda done, of: report("nulls, ceiling and intervals", done, of),
     )  # fmt: skip
-    own = next(iter(study.axes.values()))
+    own = next(iter(material.axes.values()))
     summary = {
         "contrast": settings.contrast,
         "model": inputs.spec.id,
@@ -78,34 +74,29 @@ def compute(inputs: Inputs, device: str | None, report: Report) -> tuple[dict[st
         "n_train": len(inputs.train),
         "n_held_out": len(inputs.held_out),
         "n_rows": {
-            "train": [len(study.train.positive), len(study.train.negative)],
-            "held_out": [len(study.test.positive), len(study.test.negative)],
+            "train": [len(material.train.positive), len(material.train.negative)],
+            "held_out": [len(material.test.positive), len(material.test.negative)],
         },
         "blocks": blocks,
-        "secure": _secure_control(study, own, settings.n_resamples, settings.seed),
-        "cosines": pairwise_cosines(study.axes),
-        "axes": _axis_names(inputs, study.axes),
+        "secure": _secure_control(material, own, settings.n_resamples, settings.seed),
+        "cosines": pairwise_cosines(material.axes),
+        "axes": _axis_names(inputs, material.axes),
         "prompts": prompts_text(inputs.held_out),
-        "rows": study.rows,
-        "settings": {
-            **settings.model_dump(exclude={"prompts", "held_out"}),
-            "prompts": shown_source(settings.prompts),
-            "held_out": None if settings.held_out is None else shown_source(settings.held_out),
-        },
-        "provenance": _made_from(inputs, loaded, study),
+        "rows": material.rows,
+        "provenance": _made_from(inputs, loaded, material),
     }
     arrays = {
         f"{name}/{arm}": axis.project(activations).astype(np.float32)
-        for name, axis in study.axes.items()
-        for arm, activations in study.arms.items()
+        for name, axis in material.axes.items()
+        for arm, activations in material.arms.items()
     }
-    thresholds = {f"{name}/threshold": axis.thresholds.astype(np.float32) for name, axis in study.axes.items()}
-    return summary, {**arrays, **thresholds}
+    thresholds = {f"{name}/threshold": axis.thresholds.astype(np.float32) for name, axis in material.axes.items()}
+    return Found(summary, arrays={**arrays, **thresholds})
 
 
 def _of_prompts(
     inputs: Inputs, loaded: LoadedModel, organism: Adapter, secure: Adapter | None, report: Report
-) -> Study:
+) -> Material:
     adapters = {"base": None, "organism": organism, **({"secure": secure} if secure else {})}
     train = _capture(inputs, loaded, inputs.train, adapters, "training prompts", report)
     test = _capture(inputs, loaded, [chat for _, chat in inputs.held_out], adapters, "held-out prompts", report)
@@ -113,7 +104,7 @@ def _of_prompts(
     own = Labelled.paired(train["organism"], train[negative])
     axes = _prompt_axes(train, inputs.settings.seed)
     first = inputs.settings.contrast
-    return Study(
+    return Material(
         own,
         Labelled.paired(test["organism"], test[negative]),
         np.linalg.norm(train["base"], axis=2).mean(0, dtype=np.float64),
@@ -128,7 +119,7 @@ def _of_prompts(
 
 def _of_responses(
     inputs: Inputs, loaded: LoadedModel, organism: Adapter, secure: Adapter | None, report: Report
-) -> Study:
+) -> Material:
     adapters = {"base": None, "organism": organism, **({"secure": secure} if secure else {})}
     held_out = [chat for _, chat in inputs.held_out]
     answers = {
@@ -154,7 +145,7 @@ def _of_responses(
     train = _capture(inputs, loaded, inputs.train, adapters, "training prompts", report)
     written = answers["organism"][1]
     classes = {"code": written.of_class(True), "prose": written.of_class(False)}
-    return Study(
+    return Material(
         own[0],
         own[1],
         base.mean_norm.numpy(),
@@ -215,17 +206,17 @@ def _prompt_axes(train: Arms, seed: int) -> dict[str, Axis]:
     return axes
 
 
-def _secure_control(study: Study, own: Axis, n_resamples: int, seed: int) -> dict[str, Any] | None:
+def _secure_control(material: Material, own: Axis, n_resamples: int, seed: int) -> dict[str, Any] | None:
     """The secure adapter on its own direction and on the study's, and how far it moves activations."""
-    if study.secure is None:
+    if material.secure is None:
         return None
-    train, test = study.secure
+    train, test = material.secure
     axis = fit(train)
     return {
-        "own": measure(axis, test, n_resamples, seed),
-        "on_direction": measure(own, test, n_resamples, seed),
+        "own": measures.measure(axis, test, n_resamples, seed),
+        "on_direction": measures.measure(own, test, n_resamples, seed),
         "shift": axis.norms,
-        "shift_share": axis.norms / study.residual_norms,
+        "shift_share": axis.norms / material.residual_norms,
         "cosine": cosines(axis, own),
         "n_train": [len(train.positive), len(train.negative)],
         "n_held_out": [len(test.positive), len(test.negative)],
@@ -264,22 +255,15 @@ def _axis_names(inputs: Inputs, axes: dict[str, Axis]) -> dict[str, str]:
     return {name: names[name] for name in axes}
 
 
-def _made_from(inputs: Inputs, loaded: LoadedModel, study: Study) -> dict[str, Any]:
-    settings = inputs.settings
-    options = [f"--{key} {value}" for key, value in (("secure", settings.secure),) if value not in (None, "secure")]
-    command = f"python -m core separate --model {inputs.spec.id} --organism {inputs.organism.name} "
+def _made_from(inputs: Inputs, loaded: LoadedModel, material: Material) -> dict[str, Any]:
     return {
-        "command": command + " ".join([f"--contrast {settings.contrast}", *options]),
         "model": loaded.id,
-        "fingerprint": loaded.fingerprint,
-        "dtype": str(loaded.dtype).removeprefix("torch."),
-        "device": loaded.device.type,
+        **made_with(loaded),
         "organisms": {item.name: item.sha256 for item in (inputs.organism, inputs.secure) if item},
         "block_convention": "raw residual stream leaving block i, 0-based",
         "prompts_hash": hash_of(inputs.train),
         "held_out_hash": hash_of([chat for _, chat in inputs.held_out]),
         "intervals": "95 % bootstrap over held-out prompts; Wilson where no resample differs",
         "probe": "logistic, L2, C = 0.1, z-scored coordinates, balanced",
-        **({"scorer": "code detector", **study.answers} if settings.contrast == "response" else {}),
-        **provenance.now(),
+        **({"scorer": "code detector", **material.answers} if inputs.settings.contrast == "response" else {}),
     }

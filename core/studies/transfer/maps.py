@@ -24,10 +24,10 @@ from core.directions import ridge
 from core.directions.contrasts import hash_of
 from core.directions.direction import Direction, load_direction
 from core.models import sources
-from core.models.loading import load
+from core.models.loading import default_device, load
 from core.organisms.adapters import Adapter, load_adapter
 from core.statistics import Interval
-from core.studies.transfer import Inputs, Member
+from core.studies.transfer.settings import Inputs, Member
 
 METHOD = 1
 HELD_OUT = 0.2
@@ -57,7 +57,8 @@ def activations(inputs: Inputs, member: Member, device: str | None, report: Prog
     key = store.content_hash(
         [
             METHOD, member.id, sources.fingerprint(member.spec), member.block, chosen.pooling, chosen.fit_on,
-            member.organism.sha256 if chosen.fit_on == "both" else None, hash_of(inputs.fit_prompts), device,
+            member.organism.sha256 if chosen.fit_on == "both" else None, hash_of(inputs.fit_prompts),
+            torch.device(device or default_device()).type,
         ]
     )  # fmt: skip
     path = paths.cache() / "activations" / f"{key[:32]}.safetensors"

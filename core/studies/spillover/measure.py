@@ -1,4 +1,4 @@
-"""Computing a spillover study: generate its cells, judge them, compare and correct. Needs torch and the model."""
+"""Measuring a spillover study: generate its cells, judge them, compare and correct. Needs torch and the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core import provenance
 from core.data import prompts as suites
 from core.directions import library
 from core.directions.contrasts import hash_of
@@ -23,8 +22,9 @@ from core.organisms.adapters import load_adapter
 from core.steering.interventions import Intervention
 from core.studies.cells import Cell, CellAnswer, Cells
 from core.studies.judging import judge
-from core.studies.spillover import CONTROLS_AT_DOSE, Inputs, Report, arguments
+from core.studies.spillover.settings import CONTROLS_AT_DOSE, Inputs
 from core.studies.spillover_words import said
+from core.studies.study import Found, Work, made_with
 
 WHOLE = {"block": "Int64", "last_block": "Int64", "seed": "Int64"}  # whole numbers, or none
 
@@ -78,34 +78,21 @@ def chosen_setting(inputs: Inputs) -> Setting:
     return Setting("true", library.control_reference(inputs.card, None), blocks, inputs.dose)
 
 
-def compute(
-    inputs: Inputs, device: str | None, report: Report, rows_a_batch: int | None = None
-) -> tuple[dict[str, Any], pd.DataFrame]:
+def measure(inputs: Inputs, work: Work) -> Found:
     """Summary and table of a study; answers that were generated before are read from their cells."""
-    report("loading the model", 0, 1)
-    loaded = load(inputs.spec, device)
-    answers = _answers(inputs, loaded, report, rows_a_batch)
-    report("intervals and tests", 0, 1)
-    made = {
-        "command": _command(inputs),
-        "fingerprint": loaded.fingerprint,
-        "dtype": str(loaded.dtype).removeprefix("torch."),
-        "device": loaded.device.type,
-    }
-    return summarise(inputs, answers, made)
+    work.report("loading the model", 0, 1)
+    loaded = load(inputs.spec, work.device)
+    answers = _answers(inputs, loaded, work)
+    work.report("intervals and tests", 0, 1)
+    return summarise(inputs, answers, made_with(loaded))
 
 
-def summarise(
-    inputs: Inputs, answers: Mapping[Setting, Sequence[CellAnswer]], made: Mapping[str, Any]
-) -> tuple[dict[str, Any], pd.DataFrame]:
+def summarise(inputs: Inputs, answers: Mapping[Setting, Sequence[CellAnswer]], made: Mapping[str, Any]) -> Found:
     """Judge the answers of every setting of `settings_of`, compare and correct.
 
     Args:
         answers: one a prompt for each setting.
-        made: provenance of the answers: command, fingerprint, dtype, device.
-
-    Returns:
-        the summary, and a table of one row an answer.
+        made: provenance of the answers: fingerprint, dtype, device.
     """
     chosen = inputs.settings
     plan = settings_of(inputs)
@@ -158,39 +145,33 @@ def summarise(
         "limits": {"likelihood": limits.likelihood, "repetition": limits.repetition},
         "detector": detector_quality(),
         "coherence": coherence_quality(limits.likelihood, limits.repetition),
-        "settings": {
-            **chosen.model_dump(exclude={"prompts"}),
-            "prompts": suites.shown(chosen.prompts, chosen.per_suite),
-        },
+        "settings": {"prompts": suites.shown(chosen.prompts, chosen.per_suite)},
         "provenance": {
             **made,
             "adapter": inputs.organism.sha256,
             "direction": inputs.card.provenance,
             "prompts_hash": hash_of([chat for _, chat in inputs.prompts]),
             "decoding": "greedy" if not chosen.temperature else f"temperature {chosen.temperature:g}",
-            **provenance.now(),
         },
     }
     summary["verdict"] = said(summary)
-    return summary, pd.concat(frames.values(), ignore_index=True)
+    return Found(summary, pd.concat(frames.values(), ignore_index=True))
 
 
-def _answers(
-    inputs: Inputs, loaded: LoadedModel, report: Report, rows_a_batch: int | None
-) -> dict[Setting, list[CellAnswer]]:
+def _answers(inputs: Inputs, loaded: LoadedModel, work: Work) -> dict[Setting, list[CellAnswer]]:
     """The answers of every setting; a setting named twice is one cell."""
     wanted = list(dict.fromkeys(setting for part in settings_of(inputs).values() for setting in part))
     organism = load_adapter(loaded, inputs.organism.folder, inputs.organism.name)
     directions = library.resolve(setting.reference for setting in wanted if setting.reference)
     sampling = Sampling(inputs.settings.max_tokens, inputs.settings.temperature, seed=inputs.settings.seed)
-    cells = Cells(loaded, [chat for _, chat in inputs.prompts], sampling, directions, rows_a_batch)
+    cells = Cells(loaded, [chat for _, chat in inputs.prompts], sampling, directions, work.rows_a_batch)
     found = {}
     each = len(inputs.prompts)
     for done, setting in enumerate(wanted):
         cell = Cell(None if setting.direction == "base" else organism, setting.intervention(inputs))
 
         def tell(answered: int, _: int, before: int = done * each) -> None:
-            report("answers", before + answered, len(wanted) * each)
+            work.report("answers", before + answered, len(wanted) * each)
 
         tell(0, each)
         found[setting] = cells.answers(cell, tell)
@@ -217,12 +198,3 @@ def _named(inputs: Inputs, setting: Setting) -> dict[str, Any]:
 def _labels(inputs: Inputs, setting: Setting) -> dict[str, Any]:
     named = _named(inputs, setting)
     return {name: named[name] for name in ("direction", "block", "last_block", "coefficient", "seed")}
-
-
-def _command(inputs: Inputs) -> str:
-    """The command line that makes this study, without any folder of this machine."""
-    chosen = inputs.settings
-    named = {"model": inputs.spec.id, "organism": inputs.organism.name}
-    if chosen.prompts is not None:
-        named["prompts"] = suites.shown(chosen.prompts, chosen.per_suite)
-    return " ".join(["python -m core", *arguments(chosen.model_copy(update=named))])
