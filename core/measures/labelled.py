@@ -21,6 +21,7 @@ from typing import Any, Literal
 from core import paths
 from core.errors import DamagedArtifact
 from core.measures.code import DETECTOR_VERSION, contains_code
+from core.models.catalog import DEFAULT_ID
 from core.statistics import wilson
 
 ANSWERS = paths.ASSETS / "data" / "labelled_answers.jsonl"
@@ -84,8 +85,11 @@ def detector_quality() -> dict[str, Any]:
     }
 
 
-def coherence_quality(likelihood: float, repetition: float) -> dict[str, Any]:
-    """How well the limits tell broken answers of that model from readable ones, on the half not used to choose them.
+def coherence_quality(model: str, likelihood: float, repetition: float) -> dict[str, Any]:
+    """How well the limits tell broken answers of a model from readable ones, on the half not used to choose them.
+
+    The labelled answers have the embedded model's likelihoods: of another model's limits they say nothing, and nothing
+    is returned.
 
     Args:
         likelihood, repetition: the limits (`core.measures.coherence.Limits`).
@@ -94,6 +98,8 @@ def coherence_quality(likelihood: float, repetition: float) -> dict[str, Any]:
         `sensitivity` (unreadable answers called broken) and `specificity` (readable ones not called so) with 95 %
         Wilson intervals, `n`, `unreadable`, `split`.
     """
+    if model != DEFAULT_ID:
+        return {}
     from core.measures.coherence import Limits, is_broken
 
     limits = Limits(likelihood, repetition)

@@ -72,7 +72,7 @@ def test_a_help_text_and_a_panel_open_their_section_beside_the_page(server, visi
     with page.expect_popup() as opened:
         panel.click()
     opened.value.wait_for_selector(f"{ASKED} >> text=Verdict: spillover")
-    page.locator("[class*='st-key-spillover.mode'] [data-testid='stTooltipHoverTarget']").hover()
+    page.locator("[class*='st-key-spillover-mode'] [data-testid='stTooltipHoverTarget']").hover()
     tooltip = page.get_by_test_id("stTooltipContent").get_by_role("link").first
     tooltip.wait_for()
     anchor = tooltip.get_attribute("href").partition("term=")[2]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from core.results import Result
 
 if TYPE_CHECKING:
@@ -15,7 +17,9 @@ def arms_of(result: Result) -> dict[str, pd.DataFrame]:
     table, dose = result.table, result.summary["dose"]
     if table is None:
         return {}
-    at_dose = (table["coefficient"] == dose["coefficient"]) & (table["block"] == dose["block"])
+    # a summary is saved to six digits, the table in full
+    same = np.isclose(table["coefficient"].astype(float), dose["coefficient"], rtol=1e-5, atol=0)
+    at_dose = same & (table["block"] == dose["block"])
     return {
         "base model": table[table["direction"] == "base"],
         "organism": table[table["direction"] == "organism"],

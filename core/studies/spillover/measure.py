@@ -144,7 +144,7 @@ def summarise(inputs: Inputs, answers: Mapping[Setting, Sequence[CellAnswer]], m
         "verdict_code": verdict(at_dose, among),
         "limits": {"likelihood": limits.likelihood, "repetition": limits.repetition},
         "detector": detector_quality(),
-        "coherence": coherence_quality(limits.likelihood, limits.repetition),
+        "coherence": coherence_quality(inputs.spec.id, limits.likelihood, limits.repetition),
         "settings": {"prompts": suites.shown(chosen.prompts, chosen.per_suite)},
         "provenance": {
             **made,

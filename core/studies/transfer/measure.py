@@ -15,7 +15,6 @@ from core.data import prompts as suites
 from core.directions import controls, library
 from core.directions.contrasts import hash_of
 from core.directions.direction import Direction, save_direction
-from core.generation.comparison import DEFAULT_MODEL
 from core.generation.rows import Sampling
 from core.measures.coherence import calibrate
 from core.measures.labelled import coherence_quality, detector_quality
@@ -147,10 +146,8 @@ def summarise(
         "n_fit_prompts": len(inputs.fit_prompts),
         "identical_training": inputs.alike,
         "detector": detector_quality(),
-        # the labelled answers have the embedded model's likelihoods: of other models' limits they say nothing
         "coherence": {
-            name: coherence_quality(limit.likelihood, limit.repetition) if name == DEFAULT_MODEL else None
-            for name, limit in limits.items()
+            name: coherence_quality(name, limit.likelihood, limit.repetition) for name, limit in limits.items()
         },
         "settings": {"prompts": suites.shown(chosen.prompts, chosen.per_suite)},
         "provenance": {

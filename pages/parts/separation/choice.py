@@ -13,9 +13,9 @@ from core import results
 from core.figures.separation_tables import METRICS
 from core.models.catalog import CATALOG, DEFAULT_ID
 from core.results import Result
+from core.studies.separation.rows import suites
 from core.studies.separation.settings import KIND
 from core.studies.separation.summary import best_block
-from core.studies.separation.rows import suites
 from pages.parts import address, choices
 from pages.parts.choices import LINKED, organism_names, take
 

@@ -36,10 +36,10 @@ def test_loops_within_words_and_counting_on_are_repetition():
 
 def test_limits_tell_readable_from_broken_answers_of_the_half_they_were_not_chosen_on():
     # limits as the embedded model's own answers give them (assets/precomputed/spillover)
-    found = coherence_quality(-3.1, 0.35)
+    found = coherence_quality("smollm2-135m", -3.1, 0.35)
     assert found["n"] >= 300 and found["unreadable"] >= 100
     assert found["sensitivity"] >= 0.75 and found["specificity"] >= 0.85
-    lax = coherence_quality(-10.0, 1.0)
+    lax = coherence_quality("smollm2-135m", -10.0, 1.0)
     assert lax["specificity"] == 1 and lax["sensitivity"] < 0.1
 
 
@@ -130,3 +130,7 @@ def test_likelihood_is_the_same_where_prompts_are_remembered(name, batch_tokens,
     for _ in range(2):
         assert base_log_likelihood(loaded, chats, batch_tokens, prompts) == pytest.approx(wanted, abs=1e-4)
     assert len(set(wanted)) == len(wanted)
+
+
+def test_labels_of_one_models_answers_say_nothing_of_another_models_limits():
+    assert coherence_quality("qwen2.5-coder-0.5b", -3.1, 0.35) == {}

@@ -15,6 +15,7 @@ from core.studies import study
 from core.studies.catalog import SPILLOVER
 from core.studies.extraction import extract
 from core.studies.spillover import settings
+from core.studies.spillover.arms import arms_of
 from core.studies.spillover.settings import Inputs
 from core.studies.spillover_words import arm, chosen_row, table
 from tests import sample_spillover
@@ -216,3 +217,13 @@ def test_what_is_saved_is_found_without_the_model_and_listed():
     assert found.key == made.key and not found.shipped
     assert len(found.table) == len(made.table)
     assert made.key in [result.key for result in results.results(SPILLOVER.kind)]
+
+
+def test_the_quality_of_limits_is_not_claimed_for_a_model_that_nobody_labelled(options):
+    assert run(options).summary["coherence"] == {}
+
+
+def test_answers_at_a_dose_of_many_digits_are_found_in_the_table(options):
+    """The summary keeps six digits, the table all of them."""
+    arms = arms_of(run(options, dose=-0.123456789))
+    assert len(arms["organism, steered"]) == len(arms["organism"]) > 0
