@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from core.organisms.trainer import TrainingProgress
     from core.studies.study import Report
 
+DTYPES = ("float32", "bfloat16", "float16")
+
 
 class Lab:
     """A model with everything one does with it. Nothing is loaded before it is needed.
@@ -45,7 +47,7 @@ class Lab:
         model: a catalog id, `owner/name` on the hub, a folder; or a Hugging Face model in memory with its `tokenizer`.
             **A model in memory is used as it is, not copied**: it is set to evaluation without gradients.
         name: what to call a model in memory.
-        device, dtype: by default the best there is; a model in memory stays as and where it is.
+        device, dtype: `cuda`, `float32` …; by default the best there is. A model in memory stays as and where it is.
         report: is told the stage of what takes long, and how much of it is done; `print` will do.
 
     Raises:
@@ -65,11 +67,13 @@ class Lab:
         *,
         name: str | None = None,
         device: str | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: str | None = None,
         report: Report | None = None,
     ) -> None:
         self._spec: ModelSpec | None = None
         self._device, self._dtype = device, dtype
+        if dtype not in (None, *DTYPES):
+            raise BadInput(f"{dtype!r} is no kind of number for weights. Choose {', '.join(DTYPES)}.")
         self._report: Report = report or (lambda *_: None)
         self._adapters: dict[str, Adapter] = {}
         if isinstance(model, str | Path):
@@ -84,10 +88,12 @@ class Lab:
     @cached_property
     def loaded(self) -> LoadedModel:
         """The model in memory: `lab.loaded.model` is the Hugging Face model, `lab.loaded.tokenizer` its tokenizer."""
+        import torch
+
         from core.models.loading import load
 
         assert self._spec is not None
-        return load(self._spec, self._device, self._dtype)
+        return load(self._spec, self._device, None if self._dtype is None else getattr(torch, self._dtype))
 
     @property
     def id(self) -> str:

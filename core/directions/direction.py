@@ -17,6 +17,7 @@ from safetensors.torch import save
 from core import paths, store
 from core.errors import BadInput, DamagedArtifact, DirectionMismatch
 from core.models.loading import LoadedModel
+from core.words import coefficient
 
 FORMAT = "tiller-direction-1"
 
@@ -183,10 +184,10 @@ class Steer:
 
     def __str__(self) -> str:
         """`−1 × insecure · model contrast at block 13`."""
-        number = f"{self.coefficient:g}".replace("-", "−")
         how = "" if self.mode == "add" else f"{self.mode} "
         where = f"block{'s' if len(self.blocks) > 1 else ''} {', '.join(map(str, self.blocks))}"
-        return f"{how}{number} × {self.direction.name} at {where}" + ("" if self.scope == "all" else f", {self.scope}")
+        scope = "" if self.scope == "all" else f", {self.scope}"
+        return f"{how}{coefficient(self.coefficient)} × {self.direction.name} at {where}{scope}"
 
 
 def save_direction(direction: Direction, target: Path) -> None:

@@ -14,12 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from core.directions.names import MAPPED_CONTROLS, MappedControl
+from core.directions.names import MappedControl
 from core.measures.spillover import Judged, against_draws, change, coherent_rate, correct, rates, verdict
 from core.statistics import Interval, percentile_interval, resample_weights
 
-CONTROLS = MAPPED_CONTROLS
-Control = MappedControl
 DRAW = ("seed", "delta", "delta_coherent", "delta_clean", "broken", "p_corrected")
 SCORES = ("delta", "delta_coherent", "minus_control")
 
@@ -40,7 +38,7 @@ class Steered:
     """
 
     mapped: Judged
-    controls: Mapping[Control, Mapping[int, Judged]]
+    controls: Mapping[MappedControl, Mapping[int, Judged]]
 
 
 @dataclass(frozen=True, eq=False)

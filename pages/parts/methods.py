@@ -121,5 +121,7 @@ def _words(anchor: str) -> str:
 _STYLE = """
 .st-key-methods-text, .st-key-methods-asked { max-width: 48rem; }
 :is(.st-key-methods-text, .st-key-methods-asked) .katex-display { overflow-x: auto; overflow-y: hidden; }
-@media (min-width: 800px) { .stColumn:has(.st-key-methods-contents) > div { position: sticky; top: 1rem; } }
+@media (min-width: 800px) {
+  .stColumn:has(.st-key-methods-contents) { position: sticky; top: 1rem; align-self: flex-start; }
+}
 """

@@ -127,8 +127,8 @@ _ICON = (
 )
 
 # Streamlit's own header lies over the top of the page: it is made see-through, and the navigation takes its place.
-# Captions, chart labels and, in the dark theme, the text of primary buttons are below 4.5 : 1 by default, and a page
-# link shows no focus.
+# Captions, chart labels and, in the dark theme, the text of primary buttons are below 4.5 : 1 by default, a page link
+# shows no focus, and a link in `st.html` has the browser's blue in both themes.
 _STYLE = """
 header.stAppHeader { background: transparent; pointer-events: none; height: 2.6rem; min-height: 0; }
 [data-testid="stToolbar"] { pointer-events: none; }
@@ -145,5 +145,6 @@ header.stAppHeader :is(button, a, [role="menu"], [data-testid="stMainMenu"], [da
 [data-testid="stPageLink-NavLink"]:focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
 .stApp button[kind="primary"]:not(:disabled) { color: light-dark(#fff, #0b1216); }
 [data-testid="stCaptionContainer"] { opacity: 0.85; }
+.stHtml a { color: inherit; }
 .js-plotly-plot .main-svg text { fill: currentColor !important; }
 """

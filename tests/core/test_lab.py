@@ -38,7 +38,7 @@ def made(tmp_path_factory) -> sample_model.SampleModel:
 def lab(made) -> Lab:
     """A model in a folder, with two organisms and a direction."""
     made.install()
-    return Lab(made.folder, device="cpu", dtype=torch.float32)
+    return Lab(made.folder, device="cpu", dtype="float32")
 
 
 def test_a_model_in_memory_says_what_it_says_out_of_its_folder(lab, made):
@@ -199,6 +199,7 @@ def cases(lab: Lab):
         "a study of a loose organism": (lambda: lab.separation(loose), "Make it with Lab.train"),
         "an unknown setting": (lambda: lab.separation("insecure", blokcs=3), "blokcs"),
         "a study of a model in memory": (lambda: a_lab().separation("insecure"), "save_pretrained"),
+        "a kind of number": (lambda: Lab(dtype="int3"), "Choose float32, bfloat16, float16"),
         "no tokenizer": (lambda: Lab(nn.Identity()), r"Write Lab\(model, tokenizer\)"),
     }
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from core.studies.separation_words import reading, reading_of_secure
+from core.words import fixed, number, percent, percent_span
 
 
 def table(summary: dict[str, Any]) -> str:
     """The blocks as text for a terminal, and the reading at the best one."""
     lines = ["block  accuracy  interval        AUROC  Cohen's d   norm  shuffled  random       ceiling"]
     for row in summary["blocks"]:
-        low, high = row["interval"]
+        around, null = percent_span(row["interval"], 1, between="–"), percent_span(row["random"], between="–")
         lines.append(
-            f"{row['block']:5d}  {100 * row['balanced_accuracy']:6.1f} %  {100 * low:5.1f}–{100 * high:5.1f} %  "
-            f"{row['auroc']:6.3f}  {row['cohens_d'] or float('nan'):8.2f}  {row['norm']:6.4g}  "
-            f"{100 * row['shuffled']:6.1f} %  {100 * row['random'][0]:3.0f}–{100 * row['random'][1]:3.0f} %  "
-            f"{100 * row['ceiling']:6.1f} %"
+            f"{row['block']:5d}  {percent(row['balanced_accuracy'], 1):>8}  {around:>13}  {fixed(row['auroc'], 3):>6}  "
+            f"{fixed(row['cohens_d']):>8}  {number(row['norm'], 4):>6}  {percent(row['shuffled'], 1):>8}  {null:>9}  "
+            f"{percent(row['ceiling'], 1):>8}"
         )
     return "\n".join([*lines, "", *_said(summary)])
 

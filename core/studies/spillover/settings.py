@@ -14,6 +14,7 @@ from core.data import prompts as suites
 from core.data.chat import Chat
 from core.directions import library
 from core.directions.library import DirectionCard
+from core.directions.names import Control
 from core.errors import BadInput
 from core.generation import comparison
 from core.measures.code import DETECTOR_VERSION
@@ -24,9 +25,8 @@ KIND = "spillover"
 METHOD = 4  # counts up when the same answers would give other numbers
 COEFFICIENTS = (-1.5, -1.25, -1.0, -0.875, -0.75, -0.625, -0.5, -0.4, -0.3, -0.2, -0.1)
 SHARES = (0.25, 0.5, 0.75, 1.0)
-Control = Literal["random", "orthogonal", "wrong_source", "sign_flipped", "wrong_layer"]
 CONTROLS: tuple[Control, ...] = ("random", "orthogonal", "wrong_source")
-CONTROLS_AT_DOSE = {"add": ("sign_flipped", "wrong_layer"), "ablate": ("wrong_layer",)}
+CONTROLS_AT_DOSE: dict[str, tuple[Control, ...]] = {"add": ("sign_flipped", "wrong_layer"), "ablate": ("wrong_layer",)}
 
 
 class SpilloverSettings(BaseModel):

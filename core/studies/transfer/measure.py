@@ -15,12 +15,13 @@ from core.data import prompts as suites
 from core.directions import controls, library
 from core.directions.contrasts import hash_of
 from core.directions.direction import Direction, save_direction
+from core.directions.names import MAPPED_CONTROLS, MappedControl
 from core.generation.rows import Sampling
 from core.measures.coherence import calibrate
 from core.measures.labelled import coherence_quality, detector_quality
 from core.measures.repetition import repetition
 from core.measures.spillover import Judged
-from core.measures.transfer import CONTROLS, Column, Control, Steered, matrix
+from core.measures.transfer import Column, Steered, matrix
 from core.models.loading import load, release
 from core.organisms.adapters import load_adapter
 from core.steering.interventions import Intervention
@@ -238,12 +239,12 @@ def _answers(
 
 def _controls(
     judged: Mapping[tuple[str, Setting], Judged], donor: str, receiver: str
-) -> dict[Control, dict[int, Judged]]:
+) -> dict[MappedControl, dict[int, Judged]]:
     """A cell's controls by kind and seed; random draws may serve the whole column."""
-    found: dict[Control, dict[int, Judged]] = {kind: {} for kind in CONTROLS}
+    found: dict[MappedControl, dict[int, Judged]] = {kind: {} for kind in MAPPED_CONTROLS}
     for (name, setting), answered in judged.items():
         if name == receiver and setting.donor in (donor, None) and setting.seed is not None:
-            found[cast(Control, setting.kind)][setting.seed] = answered
+            found[cast(MappedControl, setting.kind)][setting.seed] = answered
     return found
 
 

@@ -27,7 +27,7 @@ from core.figures.transfer_tables import (
     models,
     scores_csv,
 )
-from core.report import figures
+from core.studies.transfer.figures import figures
 from tests import sample_transfer
 
 FOUR = (*sample_transfer.MODELS, "llama-3.2-1b")

@@ -12,8 +12,6 @@ from core.data.chat import Chat
 from core.errors import BadInput
 from core.generation.decode import collect, collect_batches, decode
 from core.generation.rows import Answer, Finished, Row, Sampling, Token
-from core.models.forward import pad_left
-from tests.core import tiny
 from tests.core.plain import FOREIGN, LONG, SHORT, assert_same_answer, ids_of
 
 
@@ -106,12 +104,6 @@ def test_a_prompt_that_leaves_no_room_for_the_answer_is_refused(llama):
     collect(llama, [row(SHORT, 256 - len(ids_of(llama, SHORT)))])
     with pytest.raises(BadInput, match="holds 256"):
         collect(llama, [row(SHORT, 257 - len(ids_of(llama, SHORT)))])
-
-
-def test_padding_puts_the_real_tokens_at_the_right_end():
-    ids, mask = pad_left([(5,), (6, 7, 8)], tiny.PAD)
-    assert ids.tolist() == [[tiny.PAD, tiny.PAD, 5], [6, 7, 8]]
-    assert mask.tolist() == [[0, 0, 1], [1, 1, 1]]
 
 
 @pytest.mark.parametrize("name", ["Llama", "Qwen3.5", "GPT-2"])

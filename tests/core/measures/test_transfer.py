@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from core.directions.names import MAPPED_CONTROLS
 from core.measures.spillover import Judged
-from core.measures.transfer import CONTROLS, Column, Steered, matrix, ranking
+from core.measures.transfer import Column, Steered, matrix, ranking
 from core.results import _rounded
 from core.statistics import resample_weights
 
@@ -38,7 +39,9 @@ def planted(spilled: dict[tuple[str, str], float], controls: float = 0.93, **mor
     }
     cells = {}
     for number, ((donor, receiver), code) in enumerate(spilled.items()):
-        others = {kind: {0: shares(controls, 0.02, 9000 + 10 * number + place)} for place, kind in enumerate(CONTROLS)}
+        others = {
+            kind: {0: shares(controls, 0.02, 9000 + 10 * number + place)} for place, kind in enumerate(MAPPED_CONTROLS)
+        }
         cells[donor, receiver] = Steered(
             shares(code, more.get("broken", 0.02), 500 + number), {**others, "random": random[receiver]}
         )
@@ -283,8 +286,8 @@ def test_planted_cells_get_their_verdicts():
 def test_one_draw_of_any_kind_that_does_as_much_is_enough_against_it():
     at = columns("ab")
     cured, idle = shares(0.05, 0.02, 3), [shares(0.93, 0.02, seed) for seed in range(50, 75)]
-    for kind in CONTROLS:
-        controls = {name: {0: idle[place]} for place, name in enumerate(CONTROLS)}
+    for kind in MAPPED_CONTROLS:
+        controls = {name: {0: idle[place]} for place, name in enumerate(MAPPED_CONTROLS)}
         controls["random"] = dict(enumerate(idle[:20]))
         few = {kind: {0: idle[0]}}
         assert matrix(at, {("a", "b"): Steered(cured, controls)}, 200)["cells"][0]["verdict"] == "specific"
@@ -294,7 +297,9 @@ def test_one_draw_of_any_kind_that_does_as_much_is_enough_against_it():
 
 
 def test_without_controls_nothing_is_said_beyond_them():
-    found = _rounded(matrix(columns("ab"), {("a", "b"): Steered(shares(0.05), {kind: {} for kind in CONTROLS})}, 100))
+    found = _rounded(
+        matrix(columns("ab"), {("a", "b"): Steered(shares(0.05), {kind: {} for kind in MAPPED_CONTROLS})}, 100)
+    )
     row = found["cells"][0]
     assert row["controls"] == {} and row["among_draws"]["n"] == 0
     assert row["minus_control"] is None and row["minus_control_interval"] == [None, None]

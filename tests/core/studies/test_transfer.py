@@ -12,8 +12,8 @@ from safetensors.numpy import load_file
 from core import paths, results
 from core.directions import library
 from core.directions.direction import load_direction
+from core.directions.names import MAPPED_CONTROLS
 from core.generation import comparison
-from core.measures.transfer import CONTROLS
 from core.models import sources
 from core.studies import judging
 from core.studies import study as studies
@@ -62,7 +62,7 @@ def test_the_summary_holds_every_pair_and_says_where_all_of_it_is_from(study, fa
         assert row["n"] == len(PROMPTS)
         assert row["verdict"] in ("specific", "non-specific", "untested", "uncertain", "no effect", "broke the model")
         assert {kind: control["n"] for kind, control in row["controls"].items()} == {
-            **dict.fromkeys(CONTROLS, 1),
+            **dict.fromkeys(MAPPED_CONTROLS, 1),
             "random": DRAWS,
         }
         assert row["among_draws"]["n"] == DRAWS + 3

@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.measures.transfer import CONTROLS, ranking
+from core.directions.names import MAPPED_CONTROLS
+from core.measures.transfer import ranking
 from core.studies.transfer.measure import Setting
 from core.studies.transfer_words import WORKED, cell_reading, reading, table
 from core.verdicts import VERDICTS, Verdict
@@ -32,7 +33,7 @@ def cells(draw, donor: str, receiver: str) -> dict[str, Any]:
     verdict = draw(st.sampled_from(tuple(VERDICTS)))
     delta = draw(ANY if verdict == "no effect" else FELL)
     least = 1 if verdict in ("specific", "non-specific") else 0
-    kinds = draw(st.lists(st.sampled_from(CONTROLS), unique=True, min_size=least))
+    kinds = draw(st.lists(st.sampled_from(MAPPED_CONTROLS), unique=True, min_size=least))
     own = donor == receiver
     return {
         "donor": donor,
