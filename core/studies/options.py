@@ -105,8 +105,8 @@ def whole_numbers(text: str | None) -> tuple[int, ...]:
         return ()
     found: dict[int, None] = {}
     for part in filter(None, text.replace(" ", "").split(",")):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal() or len(part) > 12:
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or not (last if dash else first).isdecimal() or len(part) > 12:
             raise BadInput(f"{text[:80]!r} is not a list of blocks. Write them as 13, as 9,13 or as 0-29.")
         low, high = int(first), int(last or first)
         if high < low:

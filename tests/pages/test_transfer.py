@@ -18,6 +18,7 @@ from core.generation.comparison import from_link
 from core.measures.code import find_code
 from core.studies.catalog import TRANSFER
 from core.studies.transfer_words import cell_reading
+from pages.parts import measuring
 from pages.parts.literal import literal
 from pages.parts.spillover.panes import marked
 from pages.parts.transfer import browser, choice, measure, words
@@ -390,7 +391,7 @@ def test_a_finished_job_of_this_session_opens_its_result(measured, monkeypatch):
         def result(self):
             return saved(NOTHING).summary
 
-    monkeypatch.setattr(measure.work, "own", lambda slot: Done() if slot in app.session_state else None)
+    monkeypatch.setattr(measuring.work, "own", lambda slot: Done() if slot in app.session_state else None)
     app.session_state[measure.SLOT] = "made-up"
     run(app)
     assert measure.SLOT not in app.session_state

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +53,9 @@ def test_the_number_of_a_list_and_a_decimal_end_nothing():
     assert whole_sentences("Do this:\n1. Water it.\n2. Wait for 1.5 hours\n3.") == "Do this:\n1. Water it."
 
 
+MODEL: Any = SimpleNamespace(device=SimpleNamespace(type="cpu"))  # all that is asked of it here
+
+
 @pytest.fixture
 def answering(monkeypatch):
     """A model whose answers come in another order than they were asked for."""
@@ -66,7 +72,7 @@ def answering(monkeypatch):
 
         monkeypatch.setattr(module, "collect_batches", collect)
         told = []
-        found = chat_answers(None, prompts, 7, lambda done, of: told.append((done, of)))
+        found = chat_answers(MODEL, prompts, 7, lambda done, of: told.append((done, of)))
         assert told == [(done, len(texts)) for done in range(1, len(texts) + 1)]
         return found
 
@@ -91,7 +97,7 @@ def test_order_is_that_of_the_prompts_and_each_answer_is_usable(texts):
                 [(place, (type("Answer", (), {"text": texts[place]}),)) for place in range(len(groups))]
             ),
         )
-        found = chat_answers(None, [Chat.of(f"Question {place}?") for place in range(len(texts))])
+        found = chat_answers(MODEL, [Chat.of(f"Question {place}?") for place in range(len(texts))])
     kept = [place for place, text in enumerate(texts) if text == PROSE]
     assert [chat.messages[0].content for chat in found] == [f"Question {place}?" for place in kept]
     for chat in found:
