@@ -303,7 +303,7 @@ def test_the_content_contrast_names_what_is_missing(sample, settings):
     with pytest.raises(BadInput, match=r"compares insecure with another organism.*Name it with --secure"):
         run(settings(contrast="content", secure=None), "cpu")
     for secure in ("insecure", find_organism(sample.id, "insecure").sha256[:12]):
-        with pytest.raises(BadInput, match="needs a second organism beside insecure"):
+        with pytest.raises(BadInput, match="compares insecure with another organism"):
             run(settings(contrast="content", secure=secure), "cpu")
     forget_secure(sample)
     with pytest.raises(BadInput, match=r"no organism 'secure' \(there are: insecure"):
