@@ -30,7 +30,7 @@ def models(json_: Json = False) -> None:
             "licence": spec.licence,
             "gated": spec.gated,
             "download_bytes": spec.download_bytes,
-            "memory_bytes": spec.memory_bytes,
+            "memory_bytes": memory.needed(spec),
             "fits": memory.fits(spec, there),
             "paper": spec.id in PAPER,
             "note": spec.note,

@@ -22,7 +22,7 @@ from core.models import sources
 from core.models.attention import group_heads
 from core.models.blocks import decoder_blocks, text_config
 from core.models.catalog import ModelSpec, WheelSource, resolve
-from core.models.packing import pack, packable
+from core.models.packing import multiplies_bfloat16, pack, packable
 
 
 @dataclass(eq=False)
@@ -64,10 +64,16 @@ def default_device() -> str:
 
 
 def default_dtype(device: str) -> torch.dtype:
-    """bfloat16, half the memory traffic of float32, wherever it is not emulated; float16 on MPS and old GPUs."""
+    """bfloat16, half the memory traffic of float32, wherever it is not emulated.
+
+    Elsewhere float16 on MPS and old GPUs, and float32 on processors: without instructions for it they take some six
+    times as long for bfloat16 as for float32.
+    """
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if kind == "cpu":
+        return torch.bfloat16 if multiplies_bfloat16() else torch.float32
     return torch.float16 if kind == "mps" else torch.bfloat16
 
 

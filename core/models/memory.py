@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Literal
 
 import psutil
 
-from core.models.spec import ModelSpec
+from core.models.spec import WORKING_BYTES, ModelSpec
 from core.words import size
 
 NVIDIA = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
 SECONDS = 5.0
+CPU = Path("/proc/cpuinfo")
+AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq"})
 
 
 def free() -> tuple[Literal["GPU", "machine"], int]:
@@ -25,9 +29,30 @@ def free() -> tuple[Literal["GPU", "machine"], int]:
     return "machine", psutil.virtual_memory().available
 
 
+@functools.cache
+def multiplies_bfloat16() -> bool:
+    """Whether this machine's processor has what oneDNN asks for before it multiplies bfloat16, as Linux tells it.
+
+    Where it has not, `loading.default_dtype` is float32. True where the system does not say.
+    """
+    with contextlib.suppress(OSError):
+        for line in CPU.read_text().splitlines():
+            if line.startswith("flags"):
+                return AVX512.issubset(line.split())
+    return True
+
+
+def needed(spec: ModelSpec) -> int | None:
+    """Memory that generating with the model takes here, in bytes: twice the weights where those are float32."""
+    if spec.memory_bytes is None or multiplies_bfloat16() or shutil.which(NVIDIA[0]):
+        return spec.memory_bytes
+    return 2 * spec.memory_bytes - WORKING_BYTES
+
+
 def fits(spec: ModelSpec, free_bytes: int) -> bool | None:
     """Whether generating with the model takes no more than is free; None while its size is unknown."""
-    return None if spec.memory_bytes is None else spec.memory_bytes <= free_bytes
+    much = needed(spec)
+    return None if much is None else much <= free_bytes
 
 
 def cost(spec: ModelSpec) -> str:
@@ -36,9 +61,9 @@ def cost(spec: ModelSpec) -> str:
     parts = ["A download of unknown size" if much is None else f"{size(much)} to download", f"licence: {spec.licence}"]
     if spec.gated:
         parts.append("gated: accept the licence on its page and set HF_TOKEN")
-    if spec.memory_bytes is not None:
+    if (memory := needed(spec)) is not None:
         where, there = free()
         place = "on this GPU" if where == "GPU" else "on this machine"
         short = "" if fits(spec, there) else "more than the "
-        parts.append(f"needs about {size(spec.memory_bytes)} of memory, {short}{size(there)} free {place}")
+        parts.append(f"needs about {size(memory)} of memory, {short}{size(there)} free {place}")
     return "; ".join(parts) + "."

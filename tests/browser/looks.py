@@ -68,6 +68,7 @@ _CUT_LABELS = """
 
 def poor_contrast(page) -> list[str]:
     """Texts below 4.5 : 1, with their ratio."""
+    page.wait_for_selector("[data-test-script-state=notRunning]", timeout=60_000)  # a busy machine is slow to draw
     found: dict[str, Any] = page.evaluate(_CONTRAST)
     assert found["seen"] > 20, "hardly any text was found on the page"
     return found["poor"]

@@ -135,7 +135,8 @@ def test_the_models_of_the_paper_are_four_families_of_the_hub():
     assert [spec.gated for spec in specs] == [False, True, True, False]
 
 
-def test_memory_is_the_weights_and_room_to_work():
+def test_memory_is_the_weights_and_room_to_work(monkeypatch):
+    monkeypatch.setattr(memory, "multiplies_bfloat16", lambda: True)
     spec = CATALOG["gemma-2-2b"]
     assert 2 * spec.parameters < spec.memory_bytes < 2.2 * spec.parameters + 1e9
     assert memory.fits(spec, spec.memory_bytes)
@@ -145,8 +146,27 @@ def test_memory_is_the_weights_and_room_to_work():
     assert memory.fits(unknown, 0) is None
 
 
+def test_weights_take_twice_as_much_on_a_processor_that_does_not_multiply_bfloat16(monkeypatch):
+    spec = CATALOG["gemma-2-2b"]
+    monkeypatch.setattr(memory, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(memory.shutil, "which", lambda name: None)
+    assert 4 * spec.parameters < memory.needed(spec) < 4.4 * spec.parameters + 1e9
+    assert not memory.fits(spec, spec.memory_bytes)
+    assert memory.needed(resolve("someone/some-model")) is None
+    monkeypatch.setattr(memory.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert memory.needed(spec) == spec.memory_bytes
+
+
+def test_what_is_read_of_the_processor_is_what_torch_finds():
+    from core.models.packing import multiplies_bfloat16
+
+    if memory.CPU.exists() and memory.CPU.read_text().count("flags"):
+        assert memory.multiplies_bfloat16() == multiplies_bfloat16()
+
+
 def test_what_a_model_costs_is_one_sentence(monkeypatch):
     monkeypatch.setattr(memory, "free", lambda: ("machine", 2 * 10**9))
+    monkeypatch.setattr(memory, "multiplies_bfloat16", lambda: True)
     assert memory.cost(CATALOG["llama-3.2-1b"]) == (
         "2.5 GB to download; licence: Llama 3.2 Community License; gated: accept the licence on its page and set "
         "HF_TOKEN; needs about 3.5 GB of memory, more than the 2.0 GB free on this machine."
