@@ -16,6 +16,7 @@ from typing import Any
 
 from core import paths
 from core.errors import BadInput, ModelUnavailable
+from core.models import inspection
 from core.models.entries import DEFAULT_ID, ENTRIES, PAPER
 from core.models.spec import FolderSource, HubSource, ModelSpec, WheelSource
 
@@ -62,8 +63,10 @@ def resolve(text: str, folders: bool = True) -> ModelSpec:
     if hub is not None:
         return hub
     if folder is not None:
+        inspection.check_folder(folder, "Choose another folder.")
+    if re.fullmatch(r"memory-.+-[0-9a-f]{8}", text):
         raise ModelUnavailable(
-            f"The folder {folder.name} holds no config.json. Choose a folder that save_pretrained wrote."
+            f"{text} was in the memory of a Python session. Write it with save_pretrained and enter that folder."
         )
     if re.fullmatch(r"local-.+-[0-9a-f]{8}", text):
         raise ModelUnavailable(

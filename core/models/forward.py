@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from core.errors import BadInput
 from core.models.loading import LoadedModel
 
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
@@ -58,7 +59,8 @@ class Inputs:
     @classmethod
     def left(cls, loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> Inputs:
         """Padded on the left, so that all rows end in the last column and can go on."""
-        ids, mask = pad_left(rows, loaded.tokenizer.pad_token_id or 0)
+        ids, mask = pad_left(rows, loaded.pad_id)
+        _check(loaded, ids)
         positions = (mask.cumsum(-1) - 1).clamp(min=0).to(loaded.device)
         masked = None if mask.all() else mask.to(loaded.device)
         return cls(ids.to(loaded.device), masked, positions, position_limit(loaded))
@@ -67,7 +69,9 @@ class Inputs:
     def right(cls, loaded: LoadedModel, rows: Sequence[Sequence[int]], after: int = 0) -> Inputs:
         """Padded on the right, behind `after` tokens that have run: no real token attends to padding there."""
         longest = max(map(len, rows))
-        ids = torch.tensor([[*row, *([0] * (longest - len(row)))] for row in rows], device=loaded.device)
+        ids = torch.tensor([[*row, *([0] * (longest - len(row)))] for row in rows])
+        _check(loaded, ids)
+        ids = ids.to(loaded.device)
         places = torch.arange(after, after + longest, device=loaded.device).expand(len(rows), -1) if after else None
         return cls(ids, None, places)
 
@@ -107,6 +111,16 @@ class Inputs:
         positions = self.positions[:, -1:] + torch.arange(1, count + 1, device=tokens.device)
         # a row that has ended but not left would count on past the last position there is
         return replace(self, ids=tokens, mask=mask, positions=positions.clamp(max=self.limit and self.limit - 1))
+
+
+def _check(loaded: LoadedModel, ids: torch.Tensor) -> None:
+    """Raise `BadInput` for a token that a tokenizer was given later and the model knows nothing of."""
+    if loaded.vocabulary is not None and ids.numel() and int(ids.max()) >= loaded.vocabulary:
+        text = loaded.tokenizer.decode([int(ids.max())])
+        raise BadInput(
+            f"{text!r} is a token of the tokenizer of {loaded.id} that the model has no embedding for. Leave it out of "
+            "the text."
+        )
 
 
 def position_limit(loaded: LoadedModel) -> int | None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from core import paths
 from core.data import templates
+from core.errors import BadInput
 from core.models.loading import LoadedModel, wrap
 
 
@@ -32,6 +33,12 @@ def in_memory(model: nn.Module, tokenizer: Any, name: str | None = None) -> Load
     if isinstance(tokenizer.chat_template, str):
         templates.prepare(tokenizer.chat_template)
     return loaded
+
+
+def check_unchanged(loaded: LoadedModel) -> None:
+    """Raise `BadInput` where the weights are no longer those that `in_memory` found: what is saved is not of them."""
+    if weights_hash(loaded.model) != loaded.fingerprint:
+        raise BadInput(f"The weights of {loaded.id} have changed since. Make a new Lab(model, tokenizer) of them.")
 
 
 def weights_hash(model: nn.Module) -> str:

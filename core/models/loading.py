@@ -7,6 +7,9 @@ import ctypes
 import gc
 import inspect
 import json
+import logging
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +21,14 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from core.data import templates
 from core.errors import BadInput, ModelUnavailable, UnsupportedModel
-from core.models import sources
+from core.models import inspection, sources
 from core.models.attention import group_heads
 from core.models.blocks import decoder_blocks, text_config
 from core.models.catalog import ModelSpec, WheelSource, resolve
 from core.models.packing import multiplies_bfloat16, pack, packable
+
+AGAIN = "Save it again with save_pretrained, or choose another folder."
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -36,6 +42,7 @@ class LoadedModel:
         width: size of the residual stream.
         end_ids: token ids that end an answer.
         accepts: names of the keyword arguments that `model.forward` takes.
+        vocabulary: rows of its embedding; None where it has none of its own.
     """
 
     id: str
@@ -46,6 +53,13 @@ class LoadedModel:
     width: int
     end_ids: tuple[int, ...]
     accepts: frozenset[str] = field(repr=False)
+    vocabulary: int | None = None
+
+    @property
+    def pad_id(self) -> int:
+        """What fills up short rows; nothing attends to it, but the model must know it."""
+        pad = self.tokenizer.pad_token_id or 0
+        return pad if self.vocabulary is None or pad < self.vocabulary else 0
 
     @property
     def device(self) -> torch.device:
@@ -94,7 +108,9 @@ def load(
     """
     spec = resolve(spec) if isinstance(spec, str) else spec
     folder = sources.fetch(spec)
-    loaded = load_folder(folder, spec.id, sources.fingerprint(spec), device, dtype, spec.chat_template)
+    loaded = load_folder(
+        folder, spec.id, sources.fingerprint(spec), device, dtype, spec.chat_template, sources.mend(spec)
+    )
     if isinstance(spec.source, WheelSource) and isinstance(loaded.tokenizer.chat_template, str):
         templates.trust(loaded.tokenizer.chat_template)
     elif isinstance(loaded.tokenizer.chat_template, str):
@@ -119,8 +135,13 @@ def load_folder(
     device: str | None = None,
     dtype: torch.dtype | None = None,
     chat_template: str | None = None,
+    action: str = AGAIN,
 ) -> LoadedModel:
-    """`load` for a folder in Hugging Face layout (safetensors only: nothing pickled is opened)."""
+    """`load` for a folder in Hugging Face layout (safetensors only: nothing pickled is opened).
+
+    Args:
+        action: what to do where the files are not as they should be, in a sentence.
+    """
     device = device or default_device()
     try:
         torch.device(device)
@@ -129,20 +150,37 @@ def load_folder(
     dtype = dtype or default_dtype(device)
     try:
         config = read_config(folder)
-        model = auto_class(config).from_pretrained(
-            folder, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
-        tokenizer = read_tokenizer(folder)
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        with _without_adapter(folder) as files:
+            model, info = auto_class(config).from_pretrained(
+                files,
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, json.JSONDecodeError) as error:
         if "trust_remote_code" in str(error):
             raise ModelUnavailable(
                 f"{model_id} needs program code that is not part of transformers, and Tiller runs no code out of a "
                 "model's files. Choose a model whose class transformers has."
             ) from error
+        raise ModelUnavailable(f"{model_id} could not be read ({_first_line(error)}). {action}") from error
+    unused = inspection.check_loaded(info, model_id, action)
+    if unused:
+        log.warning("%s: %d tensors that are no part of the decoder were left aside", model_id, len(unused))
+    try:
+        tokenizer = read_tokenizer(folder)
+    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
         raise ModelUnavailable(
-            f"{model_id} could not be read ({str(error).splitlines()[0][:200]}). Delete it from the models folder and "
-            "fetch it again."
+            f"{model_id} has no tokenizer that can be read ({_first_line(error)}). {action}"
         ) from error
+    rows = model.get_input_embeddings().weight.shape[0]
+    if tokenizer.vocab_size > rows:
+        raise ModelUnavailable(
+            f"The tokenizer of {model_id} knows {tokenizer.vocab_size:,} tokens and its embedding {rows:,}, so they do "
+            f"not belong together. {action}"
+        )
     try:
         model.to(device)
     except torch.OutOfMemoryError as error:
@@ -150,6 +188,25 @@ def load_folder(
             f"{model_id} does not fit into the memory of {device}. Choose a smaller model, or device cpu."
         ) from error
     return wrap(model, tokenizer, model_id, fingerprint, chat_template)
+
+
+@contextlib.contextmanager
+def _without_adapter(folder: Path) -> Iterator[Path]:
+    """The folder as it is without an adapter that lies beside the weights: nobody asked for it."""
+    beside = inspection.adapter_beside(folder)
+    if not beside:
+        yield folder
+        return
+    log.warning("%s holds an adapter beside its weights, which is left aside", folder.name)
+    with tempfile.TemporaryDirectory() as made:
+        for file in folder.iterdir():
+            if file.is_file() and file.name not in beside:
+                (Path(made) / file.name).symlink_to(file.resolve())
+        yield Path(made)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def read_config(folder: Path) -> Any:
@@ -217,6 +274,7 @@ def wrap(
         width=width,
         end_ids=_end_ids(model, tokenizer),
         accepts=accepts,
+        vocabulary=getattr(getattr(model.get_input_embeddings(), "weight", None), "shape", (None,))[0],
     )
 
 

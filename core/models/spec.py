@@ -48,6 +48,11 @@ class FolderSource:
 
 
 @dataclass(frozen=True)
+class MemorySource:
+    """A model in the memory of a Python session; nothing can be fetched."""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """One set of weights and what is known about it before it is loaded.
 
@@ -62,7 +67,7 @@ class ModelSpec:
     title: str
     family: str
     parameters: int | None
-    source: HubSource | WheelSource | FolderSource
+    source: HubSource | WheelSource | FolderSource | MemorySource
     licence: str
     gated: bool = False
     instruct: bool = True

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,6 @@ class TrainingProgress:
 Report = Callable[[TrainingProgress], None]
 
 
-def progress_dict(progress: TrainingProgress) -> dict[str, Any]:
-    return asdict(progress)
-
-
 def build_trainer(
     model: nn.Module,
     loaded: LoadedModel,
@@ -79,7 +75,7 @@ def build_trainer(
         seed=recipe.seed,
         data_seed=recipe.seed,
     )
-    pad = loaded.tokenizer.pad_token_id or 0
+    pad = loaded.pad_id
     trainer = _Trainer(
         model=model,
         args=arguments,

@@ -7,7 +7,9 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 from streamlit.testing.v1 import AppTest
 
 from core import paths, store
@@ -156,7 +158,7 @@ def test_a_link_on_organisms_may_name_a_folder_that_this_session_knows(tmp_path)
 def test_a_model_of_the_hub_that_is_here_is_neither_fetched_nor_loaded_by_a_link(model):
     spec = resolve("owner/mine", folders=False)
     folder = sources.folder_of(spec)
-    files = {"config.json": b"{}", "model.safetensors": b"0"}
+    files = {"config.json": b"{}", "model.safetensors": save({"w": np.zeros(1, np.uint8)})}
     for name, data in files.items():
         store.write_file(folder / name, data)
     record = {"spec": spec.id, "source": sources._describe(spec), "files": {name: len(files[name]) for name in files}}

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from tests.core import processes
 from tests.pages.app import html, visit
@@ -103,7 +105,7 @@ def test_a_model_in_a_folder_is_known_by_its_weights_with_a_cache_that_cannot_be
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
-    (model / "model.safetensors").write_bytes(b"weights")
+    (model / "model.safetensors").write_bytes(save({"w": np.zeros(1, np.uint8)}))
     known = f"from core.models.catalog import resolve\nfound['folder'] = sources.fingerprint(resolve({str(model)!r}))"
     assert told(tmp_path, known) == {"folder": hashlib.sha256(b"weights").hexdigest()}
 

@@ -318,6 +318,11 @@ def test_the_id_of_a_folder_from_another_computer_is_explained():
         resolve("local-mine-0a1b2c3d")
 
 
+def test_the_id_of_a_model_that_was_in_memory_is_explained():
+    with pytest.raises(ModelUnavailable, match=r"memory of a Python session\. Write it with save_pretrained"):
+        resolve("memory-mine-0a1b2c3d")
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.one_of(st.text(max_size=320), st.from_regex(r"[\w.~/@\0-]{1,40}", fullmatch=True)))
 @example(text="a" * 299)

@@ -10,8 +10,10 @@ import traceback
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 from huggingface_hub import errors
+from safetensors.numpy import save
 
 from core.errors import BadInput, ModelUnavailable, OutOfSpace, TillerError
 from core.models import hub, sources
@@ -21,7 +23,7 @@ from core.models.download import Stopped
 COMMIT = "c" * 40
 REPO = "owner/tiny"
 API = f"/api/models/{REPO}"
-WEIGHTS = random.Random(2).randbytes(300_000)
+WEIGHTS = save({"w": np.frombuffer(random.Random(2).randbytes(300_000), np.uint8)})
 FILES = {
     "config.json": b'{"model_type": "llama"}',
     "model.safetensors": WEIGHTS,

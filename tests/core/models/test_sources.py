@@ -14,7 +14,9 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from core import store
 from core.errors import ModelUnavailable, OutOfSpace
@@ -31,6 +33,11 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def whole(data: bytes) -> bytes:
+    """A safetensors file that holds these bytes."""
+    return save({"w": np.frombuffer(data, np.uint8)})
+
+
 def write_model(
     gguf: Path,
     folder: Path,
@@ -40,7 +47,7 @@ def write_model(
 ) -> None:
     """Stands in for the real conversion, which takes torch and a real model; the embedded test runs that."""
     (folder / "config.json").write_text(json.dumps({"ends": end_token, "merged": adapter and adapter.name}))
-    (folder / "model.safetensors").write_bytes(gguf.read_bytes()[::-1])
+    (folder / "model.safetensors").write_bytes(whole(gguf.read_bytes()[::-1]))
     (folder / "chat_template.jinja").write_text(chat_template or "")
 
 
@@ -68,7 +75,7 @@ def test_a_fetched_model_has_one_layout_and_says_where_it_is_from(spec, cache):
     assert record["spec"] == "tiny"
     assert record["wheels"][0]["name"] == "tiny"
     assert record["converted_from"]["sha256"] == sha256(GGUF)
-    assert record["fingerprint"] == sha256(GGUF[::-1]) == sources.fingerprint(spec)
+    assert record["fingerprint"] == sha256(whole(GGUF[::-1])) == sources.fingerprint(spec)
     assert (folder / "chat_template.jinja").read_text() == "{{ t }}"
     assert left(cache / "downloads") == []
     assert left(cache / "models") == ["tiny"]
@@ -236,8 +243,8 @@ def folder(tmp_path, cache) -> Path:
     path = tmp_path / "mine"
     path.mkdir()
     (path / "config.json").write_text("{}")
-    (path / "model-00002.safetensors").write_bytes(b"second")
-    (path / "model-00001.safetensors").write_bytes(b"first")
+    (path / "model-00002.safetensors").write_bytes(whole(b"second"))
+    (path / "model-00001.safetensors").write_bytes(whole(b"first"))
     return path
 
 
@@ -250,7 +257,7 @@ def test_a_folder_is_used_where_it_lies_and_left_as_it_is(folder):
 
 
 def test_a_fingerprint_is_the_hash_of_the_weights_in_name_order(folder):
-    assert sources.fingerprint(resolve(str(folder))) == sha256(b"firstsecond")
+    assert sources.fingerprint(resolve(str(folder))) == sha256(whole(b"first") + whole(b"second"))
 
 
 def test_a_fingerprint_follows_the_weights_and_is_read_once(folder):
@@ -260,7 +267,7 @@ def test_a_fingerprint_follows_the_weights_and_is_read_once(folder):
     [kept] = (sources.paths.cache() / "models" / "fingerprints").iterdir()
     sources.fingerprint(spec)
     assert kept.stat().st_mtime_ns < begin
-    (folder / "model-00001.safetensors").write_bytes(b"other")
+    (folder / "model-00001.safetensors").write_bytes(whole(b"other"))
     assert sources.fingerprint(spec) != first
 
 
