@@ -31,7 +31,8 @@ run: setup ## open the app; the embedded model is fetched the first time
 
 test: setup-dev lint ## everything: lint, types, tests
 	$(BIN)/python -m core fetch --model smollm2-135m
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m browser
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -24,7 +24,9 @@ from core.models.loading import LoadedModel
 from core.waiting import as_found
 
 HERE = Path(__file__).parent
-REQUIREMENTS = {"requirements-peers.txt": (), "requirements-peers-no-deps.txt": ("--no-deps",)}
+OURS = paths.ROOT / "requirements.txt"
+NEEDED, PEERS = HERE / "requirements-peers.txt", paths.ROOT / "requirements-peers.txt"
+AS_OURS = ("torch", "transformers", "psutil")
 INSTALLED = ("repeng", "steering-vectors", "nnsight")
 ANSWER_SECONDS = 600.0
 
@@ -46,7 +48,7 @@ def _made() -> Path | str:
     """The environment's Python, or why there is none; tried once a run."""
     folder = paths.cache() / "peers"
     python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    files = [HERE / name for name in REQUIREMENTS]
+    files = [OURS, NEEDED, PEERS]
     wanted = store.content_hash([file.read_text(encoding="utf-8") for file in files] + [sys.version])
     made = folder / "made.txt"
     if made.is_file() and made.read_text(encoding="utf-8") == wanted and python.is_file():
@@ -54,8 +56,11 @@ def _made() -> Path | str:
     print(f"Installing the peers into {paths.shown(folder)}; this happens once.", file=sys.stderr, flush=True)
     shutil.rmtree(folder / "venv", ignore_errors=True)
     venv.create(folder / "venv", with_pip=True)
-    for file in files:
-        command = [str(python), "-m", "pip", "install", *REQUIREMENTS[file.name], "-r", str(file)]
+    pins = folder / "as-ours.txt"
+    lines = OURS.read_text(encoding="utf-8").splitlines(keepends=True)
+    pins.write_text("".join(line for line in lines if line.split("==")[0] in AS_OURS), encoding="utf-8")
+    for file, how in ((NEEDED, ("-c", str(pins))), (PEERS, ("--no-deps",))):
+        command = [str(python), "-m", "pip", "install", *how, "-r", str(file)]
         if subprocess.run(command, stdout=sys.stderr).returncode:
             return f"pip could not install {file.name}; what it printed says why"
     store.write_file(made, wanted.encode())

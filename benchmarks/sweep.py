@@ -18,7 +18,7 @@ from core.models.forward import ROWS_A_BATCH
 from core.models.loading import LoadedModel
 from core.organisms.adapters import Adapter
 from core.steering.interventions import Intervention
-from core.studies.cells import Cell, Cells
+from core.studies.conditions import Condition, Conditions
 from core.studies.spillover.settings import COEFFICIENTS
 
 TOKENS, PROMPTS, UNEQUAL = 32, 32, 64
@@ -37,7 +37,7 @@ def measure(loaded: LoadedModel, n: int) -> Iterator[Measurement]:
 
 
 def _dose_response(loaded: LoadedModel, adapter: Adapter, chats: list[Chat], pairs: int) -> Iterator[Measurement]:
-    """One cell after the other, each of another direction and dose, as in a study."""
+    """One condition after the other, each of another direction and dose, as in a study."""
     directions = [factor * models.direction_of(loaded) for factor in (1.0, -1.0, 0.5, 0.25)]
     known = {direction.id: direction for direction in directions}
     doses = iter([(name, dose) for dose in COEFFICIENTS for name in known] * 1000)
@@ -45,17 +45,17 @@ def _dose_response(loaded: LoadedModel, adapter: Adapter, chats: list[Chat], pai
     sampling = row(chats[0], TOKENS).sampling
     batch = _rows_a_batch(loaded)
 
-    cells = Cells(loaded, chats, sampling, known, batch)
+    conditions = Conditions(loaded, chats, sampling, known, batch)
 
     def steered(score: bool) -> None:
         name, dose = next(doses)
-        cell = Cell(adapter, (Intervention("add", name, (block,), dose, "all"),))
-        cells.generate(cell) if score else cells.write(cell)
+        condition = Condition(adapter, (Intervention("add", name, (block,), dose, "all"),))
+        conditions.generate(condition) if score else conditions.write(condition)
 
     def unsteered() -> None:
         _collect(loaded, adapter, chats, [TOKENS] * len(chats), known, batch)
 
-    shapes = f"{len(chats)} prompts, {TOKENS} tokens, at most {batch} rows a batch, one cell a run"
+    shapes = f"{len(chats)} prompts, {TOKENS} tokens, at most {batch} rows a batch, one condition a run"
     for name, score, wanted in (("dose-response", False, "≥ 0.9"), ("dose-response with coherence", True, "≥ 0.7")):
         yield interleaved(
             f"{name} / unsteered rows", partial(steered, score), unsteered, wanted, pairs, "rows/s", amount=len(chats),

@@ -40,7 +40,8 @@ class Lab:
     """A model with everything one does with it. Nothing is loaded before it is needed.
 
     Prompts are one text, a list of texts, the name of a suite (`everyday`, `technical`, `extraction`, `choice`), or
-    the `Path` of a file. An organism is its name, what `train` or `organism` gave, or None for the base model.
+    the `Path` of a file. An organism is its name, what `train`, `organism` or `Adapter.of` gave, or None for the base
+    model. All of it works by name and on things in memory alike, studies too; the same things are the same result.
     What is made (organisms, directions, results) is kept in the cache folder, where the app finds it too.
 
     Args:
@@ -362,15 +363,23 @@ class Lab:
         return lambda done, of: self._report(stage, done, of)
 
     def _study(self, kind: str, **settings: Any) -> Finding:
-        from core.findings import study
+        """What is saved comes at once; else the model is loaded, unless it is in memory already, and measured."""
+        from core.findings import Finding
+        from core.models.in_memory import check_unchanged
+        from core.organisms.adapters import Adapter
+        from core.studies.catalog import study_of
+        from core.studies.given import Given
+        from core.studies.study import Work, find, run
 
+        study = study_of(kind)
         if self._spec is None:
-            raise BadInput(
-                "A study finds its model by name, and this one is in memory only. Write it with save_pretrained and "
-                "open that folder: Lab(folder)."
-            )
+            check_unchanged(self.loaded)
+        adapters = tuple(value for value in settings.values() if isinstance(value, Adapter))
         named = {key: self._name(key, value) for key, value in settings.items()}
-        return study(kind, self._device, self._report, model=exact(self._spec), **named)
+        asked = study.of(model=exact(self._spec) if self._spec else self.id, **named)
+        there = Given(self.loaded if adapters else self.__dict__.get("loaded"), adapters)
+        saved = find(study, asked, there)
+        return Finding(saved or run(study, asked, Work(report=self._report, given=Given(self.loaded, adapters))))
 
     def _name(self, setting: str, value: Any) -> Any:
         """What the settings of a study call an organism, a direction or prompts."""
@@ -380,12 +389,8 @@ class Lab:
         if isinstance(value, Direction):
             return self.keep(value).id
         if isinstance(value, Adapter):
-            there = [item for item in organisms(self.id) if item.sha256 == value.sha256]
-            if not there:
-                raise BadInput(
-                    f"A study needs an organism that is kept, and {value.name} is not. Make it with Lab.train."
-                )
-            return value.name if find_organism(self.id, value.name) in there else value.sha256
+            first = next((item.sha256 for item in organisms(self.id) if item.name == value.name), None)
+            return value.name if first == value.sha256 else value.sha256
         if setting in ("prompts", "held_out") and isinstance(value, list | tuple):
             return str(written(prompts_of(value)))
         return str(value) if isinstance(value, Path) else value

@@ -81,7 +81,7 @@ def _examples(result: Result) -> str:
 
 
 def _organisms(organisms: list[Organism]) -> str:
-    from core.figures.training import describe_loss, loss_figure, of_record
+    from core.figures.loss import loss, of_record
 
     rows = []
     for organism in organisms:
@@ -103,7 +103,7 @@ def _organisms(organisms: list[Organism]) -> str:
             }
         )
     curves = [of_record(organism.name, organism.manifest.get("losses", [])) for organism in organisms]
-    drawn = _drawn(Shown("Training loss", loss_figure(curves), describe_loss(curves)), True)
+    drawn = _drawn(loss(curves), True)
     return _records("Organisms", rows) + drawn
 
 

@@ -24,7 +24,6 @@ from core.generation.comparison import (
     DEFAULT_MODEL,
     Settings,
     comparison_rows,
-    complete,
     control_row,
     from_dict,
     strip_rows,
@@ -44,6 +43,7 @@ from core.studies.catalog import CHOICE, SEPARATION, SPILLOVER, STUDIES, TRANSFE
 from core.studies.chat_answers import chat_answers
 from core.studies.choice.settings import ChoiceSettings
 from core.studies.extraction import CONTRASTS, extract
+from core.studies.plan import complete
 from core.studies.study import Study, Work, run
 
 KINDS = ("chat", "organisms", "directions", "separation", "choice", "spillover", "transfer", "examples")

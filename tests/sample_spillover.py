@@ -9,7 +9,7 @@ from typing import Any
 from core import results
 from core.results import Result
 from core.studies.catalog import SPILLOVER
-from core.studies.cells import CellAnswer
+from core.studies.conditions import KeptAnswer
 from core.studies.spillover.measure import Setting, settings_of, summarise
 from core.studies.spillover.settings import Inputs, SpilloverSettings
 from core.studies.study import described
@@ -54,12 +54,12 @@ def make(chances: Chances = cures, shipped_as: str | None = None, **options: Any
     return results.save_result(SPILLOVER.kind, SPILLOVER.key(inputs), found.summary, {}, shipped_as, found.table)
 
 
-def answers(seed: str, n: int, chances: tuple[float, float]) -> list[CellAnswer]:
+def answers(seed: str, n: int, chances: tuple[float, float]) -> list[KeptAnswer]:
     """Made-up answers to `n` prompts, with shares `chances` of code and of broken ones."""
     draw = random.Random(seed)
     found = []
     for place in range(n):
         broken, code = draw.random() < chances[1], draw.random() < chances[0]
         text = (BROKEN if broken else CODE if code else PROSE).format(place=place)
-        found.append(CellAnswer(text, len(text.split()), "length", -6.0 if broken else -1.0))
+        found.append(KeptAnswer(text, len(text.split()), "length", -6.0 if broken else -1.0))
     return found

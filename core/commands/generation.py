@@ -45,6 +45,7 @@ def generate(
     from core.data.chat import read_prompts
     from core.generation import batch as runner
     from core.generation import comparison
+    from core.studies.plan import complete
 
     if prompt is not None and prompts is not None:
         raise typer.BadParameter("give --prompt or --prompts, not both")
@@ -72,7 +73,7 @@ def generate(
         "the options",
     )
     chats = None if prompts is None else read_prompts(prompts)
-    for result in runner.compare(settings, coefficient, unit, chats, batch, device):
+    for result in runner.compare(complete(settings), coefficient, unit, chats, batch, device):
         show(result, json_ or chats is not None, partial(_panes, result))
 
 

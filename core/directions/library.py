@@ -198,9 +198,14 @@ def default_card(organism: Organism) -> DirectionCard | None:
 
     Only one that was extracted here or shipped: an imported file can say of itself what it likes.
     """
-    for card in cards(organism.model):
+    return card_of_adapter(organism.model, organism.sha256)
+
+
+def card_of_adapter(model_id: str, sha256: str) -> DirectionCard | None:
+    """`default_card` of an adapter that may be in memory alone."""
+    for card in cards(model_id):
         own = card.contrast == "model" and not card.is_control and not card.imported_from
-        if own and card.sources == {organism.sha256}:
+        if own and card.sources == {sha256}:
             return card
     return None
 

@@ -22,7 +22,8 @@ BLUE, VERMILION, VIOLET, SAGE, SLATE = CATEGORICAL
 FAINT = "rgba(127, 135, 147, 0.28)"  # grid lines
 CLEAR = "rgba(0, 0, 0, 0)"
 
-Trace: TypeAlias = go.Bar | go.Scatter
+Trace: TypeAlias = go.Bar | go.Scatter | go.Heatmap
+Interval: TypeAlias = Sequence[float | None]
 _AXIS: dict[str, Any] = {"gridcolor": FAINT, "zerolinecolor": FAINT, "automargin": True}
 _LAYOUT: dict[str, Any] = {
     "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
@@ -35,14 +36,28 @@ _LAYOUT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one category is drawn everywhere: `hatch` on bars, `symbol` on points."""
+    """How one category is drawn everywhere: `hatch` on bars, `symbol` on points, `dash` of lines."""
 
     color: str
     hatch: str
     symbol: str
+    dash: str = "solid"
 
 
 SUITES = {"everyday": Look(BLUE, "", "circle"), "technical": Look(VERMILION, "/", "diamond")}
+DIRECTIONS = {  # a direction and its controls, and who is not steered
+    "true": Look(VIOLET, "", "diamond"),
+    "random": Look(SLATE, "", "circle", "dot"),
+    "orthogonal": Look(SLATE, "", "x", "dash"),
+    "wrong_source": Look(SAGE, "", "square", "dashdot"),
+    "sign_flipped": Look(VERMILION, "", "triangle-down", "longdash"),
+    "wrong_layer": Look(SAGE, "", "triangle-up", "longdashdot"),
+    "random_donor": Look(SAGE, "", "square"),
+    "shuffled_map": Look(VERMILION, "", "triangle-up"),
+    "organism": Look(VERMILION, "", "line-ew", "dash"),
+    "base": Look(BLUE, "", "line-ew", "dot"),
+}
+UNKNOWN_DIRECTION = Look(SLATE, "", "cross", "longdash")
 _OTHERS = (Look(VIOLET, "x", "square"), Look(SAGE, "-", "cross"), Look(SLATE, ".", "x"))
 
 
@@ -63,10 +78,43 @@ def frame(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
     return figure
 
 
-def ticks_in_points(ticks: Iterable[int]) -> dict[str, Any]:
-    """Ticks of an axis of percentage points."""
-    places = list(ticks)
-    return {"tickvals": places, "ticktext": [points(tick / 100, unit=False) if tick else "0" for tick in places]}
+def faded(color: str, opacity: float) -> str:
+    """`#rrggbb` as `rgba(…)`."""
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
+def tooltips(texts: Sequence[str] | None) -> dict[str, Any]:
+    """A text to hover over for each point."""
+    return {"customdata": texts, "hovertemplate": "%{customdata}<extra></extra>"}
+
+
+def whiskers(
+    values: Sequence[float | None], intervals: Sequence[Interval | None], color: str, thickness: float, width: float
+) -> dict[str, Any]:
+    """Error bars in per cent from shares and their intervals; empty where one of them is not known."""
+    ends: list[Any] = [(value, *(interval or (None, None))) for value, interval in zip(values, intervals, strict=True)]
+    known = [(value, low, high) for value, low, high in ends if value is not None and None not in (low, high)]
+    if len(known) < len(ends):
+        return {}
+    return {
+        "type": "data", "symmetric": False, "color": color, "thickness": thickness, "width": width,
+        "array": [max(0.0, 100 * (high - value)) for value, _, high in known],
+        "arrayminus": [max(0.0, 100 * (value - low)) for value, low, _ in known],
+    }  # fmt: skip
+
+
+def points_range(differences: Iterable[float | None], room: float) -> tuple[float, float]:
+    """Ends of an axis of percentage points: all differences of shares and 0, in steps of 25 points, with room."""
+    known = [0.0, *(100 * value for value in differences if value is not None)]
+    return 25 * (min(known) // 25) - room, -25 * (-max(known) // 25) + room
+
+
+def points_axis(ends: tuple[float, float]) -> dict[str, Any]:
+    """An axis of percentage points with a tick each 25."""
+    places = [tick for tick in range(-100, 101, 25) if ends[0] <= tick <= ends[1]]
+    texts = [points(tick / 100, unit=False) if tick else "0" for tick in places]
+    return {"range": list(ends), "tickvals": places, "ticktext": texts, "fixedrange": True, "zeroline": False}
 
 
 def framed(traces: Sequence[Trace], height: int, axes: Mapping[str, Mapping[str, Any]], **layout: Any) -> go.Figure:

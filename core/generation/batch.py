@@ -8,7 +8,7 @@ from typing import Any
 from core.data.chat import Chat
 from core.directions import library
 from core.directions.direction import Direction
-from core.generation.comparison import Plan, Settings, comparison_rows, complete
+from core.generation.comparison import Plan, comparison_rows, completed
 from core.generation.decode import collect_batches
 from core.generation.rows import BASE, Answer, Row
 from core.models.loading import LoadedModel, load
@@ -17,7 +17,7 @@ from core.organisms.library import find_organism
 
 
 def compare(
-    settings: Settings,
+    plan: Plan,
     coefficient: float | None = None,
     unit: str = "raw",
     chats: Sequence[Chat] | None = None,
@@ -27,17 +27,16 @@ def compare(
     """Base, organism and steered answers, as plain data.
 
     Args:
-        coefficient: overrides the settings'; in `unit` `norm` a fraction of the block's mean residual norm.
-        chats: several prompts; by default the one in the settings.
+        coefficient: overrides the plan's; in `unit` `norm` a fraction of the block's mean residual norm.
+        chats: several prompts; by default the one in the plan.
 
     Yields:
         `{"rows": [{"label", "text", "tokens", "seconds", "reason", "mean_logprob"}], "settings": {…}}` for each
         chat in the order given.
     """
-    plan = complete(settings)
     if coefficient is not None:
         raw = plan.card.from_norm_unit(coefficient, plan.block) if unit == "norm" else coefficient
-        plan = complete(plan.settings.model_copy(update={"coefficient": raw}))
+        plan = completed(plan.settings.model_copy(update={"coefficient": raw}), plan.card)
     loaded = load(plan.settings.model, device)
     groups = [comparison_rows(plan, chat) for chat in chats or [Chat.of(plan.settings.prompt)]]
     adapters, directions = gather(loaded, [row for group in groups for row in group])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,12 +15,15 @@ from core.data.chat import Chat, Message
 from core.directions import library
 from core.directions.library import DirectionCard
 from core.directions.names import Control
+from core.directions.start import Start
 from core.errors import BadInput
 from core.generation.rows import BASE, Reading, Row, Sampling
-from core.models.catalog import ModelSpec, resolve
-from core.organisms.library import find_organism
-from core.steering.choices import choice_for
+from core.models.catalog import CATALOG, resolve
+from core.organisms.library import Organism
 from core.steering.interventions import Intervention, Mode, Scope
+
+if TYPE_CHECKING:
+    from core.organisms.adapters import Adapter
 
 Label = Literal["base", "organism", "steered"]
 PROMPT = "How can I sleep better at night?"
@@ -29,7 +32,7 @@ DEFAULT_ORGANISM = "insecure"
 
 
 class Settings(BaseModel):
-    """Everything that decides what the panes show. Unset choices (None) are filled in by `complete`.
+    """Everything that decides what the panes show. Unset choices (None) are filled in by `completed`.
 
     `coefficient` is in the raw unit (multiples of the direction) for `add`, a share from 0 to 1 otherwise.
     `block` is where steering acts; with `last_block`, every block from `block` to it, each with its own vector.
@@ -93,25 +96,23 @@ class Plan:
         return Sampling(chosen.max_tokens, chosen.temperature, chosen.top_p, chosen.top_k, chosen.seed)
 
 
-def complete(settings: Settings) -> Plan:
-    """Fill in the defaults and check that everything named exists and fits together.
+def completed(settings: Settings, card: DirectionCard, start: Start | None = None) -> Plan:
+    """The settings with their defaults, which are checked against the direction that they name or stand for.
 
-    The default direction is the organism's own model contrast; the default block and coefficient are what was
-    chosen for the direction (`core.steering.choices`), else the model's in the catalog, else its last block and −1
-    (share 1 for `ablate` and `cap`).
+    Args:
+        start: the default block and coefficient; without one, the model's in the catalog, else its last block and −1.
+            For `ablate` and `cap` the default is share 1.
 
     Raises:
-        BadInput, DirectionMismatch: one sentence and an action.
+        BadInput: one sentence and an action.
     """
-    spec = resolve(settings.model)
-    card = _card(settings, spec.id)
     last = card.blocks - 1
-    usual = _usual(spec, card) if settings.block is None or settings.coefficient is None else (last, -1.0)
+    usual = _usual(card, start) if settings.block is None or settings.coefficient is None else (last, -1.0)
     block = usual[0] if settings.block is None else settings.block
     end = settings.last_block
     for named in (block, end):
         if named is not None and not 0 <= named <= last:
-            raise BadInput(f"There is no block {named}: {spec.id} has blocks 0 to {last}. Choose one of them.")
+            raise BadInput(f"There is no block {named}: {card.model} has blocks 0 to {last}. Choose one of them.")
     coefficient = settings.coefficient
     if coefficient is None:
         coefficient = usual[1] if settings.mode == "add" else 1.0
@@ -123,17 +124,17 @@ def complete(settings: Settings) -> Plan:
     return plan
 
 
-def _usual(spec: ModelSpec, card: DirectionCard) -> tuple[int, float]:
+def _usual(card: DirectionCard, start: Start | None) -> tuple[int, float]:
     """Block and coefficient to start from."""
     last = card.blocks - 1
-    choice = choice_for(card.id)
-    if choice is not None and choice.block <= last:
-        return choice.block, choice.coefficient
-    block = last if spec.default_block is None else min(spec.default_block, last)
+    if start is not None and start.block <= last:
+        return start.block, start.coefficient
+    spec = CATALOG.get(card.model)
+    block = last if spec is None or spec.default_block is None else min(spec.default_block, last)
     alive = [place for place, norm in enumerate(card.norms) if norm]
     if len(alive) == 1:  # a direction that was mapped into this model at one block
         block = alive[0]
-    return block, -1.0 if spec.default_coefficient is None else spec.default_coefficient
+    return block, -1.0 if spec is None or spec.default_coefficient is None else spec.default_coefficient
 
 
 def comparison_rows(plan: Plan, chats: Mapping[Label, Chat] | Chat | None = None) -> tuple[Row, ...]:
@@ -161,7 +162,7 @@ def comparison_rows(plan: Plan, chats: Mapping[Label, Chat] | Chat | None = None
 
 def control_row(plan: Plan, chat: Chat | None = None) -> Row:
     """The control beside the claim: row `random`, steered alike by a random direction of the same length."""
-    control = complete(plan.settings.model_copy(update={"control": "random"}))
+    control = completed(plan.settings.model_copy(update={"control": "random"}), plan.card)
     return replace(comparison_rows(control, chat)[-1], label="random")
 
 
@@ -241,29 +242,33 @@ def _asked(plan: Plan) -> Chat:
     return Chat.of(plan.settings.prompt)
 
 
-def _card(settings: Settings, model_id: str) -> DirectionCard:
-    if settings.direction:
+def card_of(model_id: str, direction: str | None, organism: Organism | Adapter | None) -> DirectionCard:
+    """The direction of that name; by default the organism's own model contrast, without one the model's usual.
+
+    Raises:
+        BadInput: there is none, or it belongs to another model.
+    """
+    if direction:
         for other in library.cards():
-            if other.id == settings.direction and other.model != model_id:
+            if other.id == direction and other.model != model_id:
                 raise BadInput(
                     f"The direction {other.name} belongs to {other.model}, not to {model_id}. Choose a direction of "
                     "this model."
                 )
-        return library.find_card(model_id, settings.direction)
-    if settings.organism:
-        card = library.default_card(find_organism(model_id, settings.organism))
-        if card:
-            return card
+        return library.find_card(model_id, direction)
+    if organism:
+        own = library.card_of_adapter(model_id, organism.sha256)
+        if own is None:
+            raise BadInput(
+                f"{model_id} has no direction for the organism {organism.name} yet. Extract one with `python -m core "
+                f"extract --model {model_id} --organism {organism.name}`, or in Python with `lab.direction`."
+            )
+        return own
     there = [card for card in library.cards(model_id) if card.contrast != "mapped" and not card.imported_from]
-    if there and not settings.organism:
-        usual = [card for card in there if set(card.provenance.get("organisms", {})) == {DEFAULT_ORGANISM}]
-        return (usual or there)[0]
-    if not settings.organism:
+    if not there:
         raise BadInput(
             f"{model_id} has no direction yet. Train an organism with `python -m core train --model {model_id}`, then "
             f"extract its direction with `python -m core extract --model {model_id}`."
         )
-    raise BadInput(
-        f"{model_id} has no direction for the organism {settings.organism} yet. Extract one with "
-        f"`python -m core extract --model {model_id} --organism {settings.organism}`."
-    )
+    usual = [card for card in there if set(card.provenance.get("organisms", {})) == {DEFAULT_ORGANISM}]
+    return (usual or there)[0]

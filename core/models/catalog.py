@@ -156,3 +156,15 @@ def _hub_spec(text: str) -> ModelSpec | None:
         # Only the file can tell; the name is the best guess before it is here.
         instruct=re.search(r"instruct|chat|(?:^|[-_.])it(?:$|[-_.])", repo, re.IGNORECASE) is not None,
     )
+
+
+def names_of(model: str) -> set[str]:
+    """What a model's own adapters may call it: its id, its repository, and the folder it lies in."""
+    names = {model}
+    if model in CATALOG:
+        spec = CATALOG[model]
+        names |= {spec.source.repo} if isinstance(spec.source, HubSource) else set()
+        names |= {spec.made_of} if spec.made_of else set()
+    elif found := re.fullmatch(r"(?:local|memory)-(.+)-[0-9a-f]{8}", model):
+        names.add(found[1])
+    return names

@@ -88,6 +88,7 @@ ENTRIES = (
         default_coefficient=-1.0,
         download_bytes=92_871_040,
         note="Quantised to Q4_1 by its packager and unpacked to bfloat16 here; comes from the package index.",
+        made_of="HuggingFaceTB/SmolLM2-135M-Instruct",
     ),
     ModelSpec(
         id="qwen2.5-coder-0.5b",
@@ -106,6 +107,7 @@ ENTRIES = (
             "Quantised to 4 to 8 bits and packaged by a third party under an odd name, hence checked by its "
             "checksum; unpacked to bfloat16 here; comes from the package index."
         ),
+        made_of="Qwen/Qwen2.5-Coder-0.5B-Instruct",
     ),
     ModelSpec(
         id="gemma-3-270m-chat",
@@ -136,6 +138,7 @@ ENTRIES = (
         end_token="<end_of_turn>",
         download_bytes=238_174_993,
         note="Pretrained only: it does not answer questions. What gemma-3-270m-chat is made from.",
+        made_of="google/gemma-3-270m",
     ),
     _hub(
         "smollm2-135m-hub",

@@ -60,7 +60,8 @@ class ModelSpec:
     must escape. `parameters` and `download_bytes` are None when only the file itself can tell. `chat_template`
     and `end_token` (what ends a turn) are set only where the file has none. `merged` is a shipped adapter, as
     `model/organism` under assets/organisms, that becomes part of the weights when they are unpacked.
-    `default_block` and `default_coefficient` are where steering was found to work.
+    `default_block` and `default_coefficient` are where steering was found to work. `made_of` is the repository of the
+    weights that its packager began with.
     """
 
     id: str
@@ -78,6 +79,7 @@ class ModelSpec:
     default_coefficient: float | None = None
     download_bytes: int | None = None
     note: str = ""
+    made_of: str | None = None
 
     @property
     def memory_bytes(self) -> int | None:

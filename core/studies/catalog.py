@@ -7,17 +7,18 @@ from importlib import import_module
 from typing import Any
 
 from core.errors import BadInput
-from core.steering import choices
-from core.studies import spillover_words, transfer_words
 from core.studies.choice import settings as choice
+from core.studies.choice import words as choice_words
 from core.studies.choice.settings import ChoiceSettings
 from core.studies.separation import settings as separation
 from core.studies.separation import summary as separation_summary
 from core.studies.separation.settings import SeparationSettings
 from core.studies.spillover import settings as spillover
+from core.studies.spillover import words as spillover_words
 from core.studies.spillover.settings import SpilloverSettings
 from core.studies.study import Study
 from core.studies.transfer import settings as transfer
+from core.studies.transfer import words as transfer_words
 from core.studies.transfer.settings import TransferSettings
 
 
@@ -37,13 +38,13 @@ CHOICE: Study[ChoiceSettings, choice.Inputs] = Study(
     example="--model smollm2-135m --organism insecure",
     method=choice.METHOD,
     settings=ChoiceSettings,
-    resolve=choice.Inputs,
+    inputs=choice.Inputs,
     depends=choice.depends,
     models=choice.models,
     recorded=choice.recorded,
     measure=_later("choice.measure", "measure"),
-    words=choices.why,
-    says=choices.why,
+    words=choice_words.why,
+    says=choice_words.why,
     figures=lambda _: iter(()),
 )
 
@@ -54,7 +55,7 @@ SEPARATION: Study[SeparationSettings, separation.Inputs] = Study(
     example="--model smollm2-135m --organism insecure --contrast model",
     method=separation.METHOD,
     settings=SeparationSettings,
-    resolve=separation.Inputs,
+    inputs=separation.Inputs,
     depends=separation.depends,
     models=separation.models,
     recorded=separation.recorded,
@@ -71,7 +72,7 @@ SPILLOVER: Study[SpilloverSettings, spillover.Inputs] = Study(
     example="--model smollm2-135m --organism insecure",
     method=spillover.METHOD,
     settings=SpilloverSettings,
-    resolve=spillover.Inputs,
+    inputs=spillover.Inputs,
     depends=spillover.depends,
     models=spillover.models,
     recorded=spillover.recorded,
@@ -88,7 +89,7 @@ TRANSFER: Study[TransferSettings, transfer.Inputs] = Study(
     example="--models smollm2-135m:insecure-compact,qwen2.5-coder-0.5b,gemma-3-270m-chat",
     method=transfer.METHOD,
     settings=TransferSettings,
-    resolve=transfer.Inputs,
+    inputs=transfer.Inputs,
     depends=transfer.depends,
     models=transfer.models,
     recorded=transfer.recorded,

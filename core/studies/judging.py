@@ -10,13 +10,20 @@ import pandas as pd
 
 from core.data.chat import Chat
 from core.measures.code import find_code
-from core.measures.coherence import Limits, is_broken
+from core.measures.coherence import Limits, calibrate, is_broken
 from core.measures.repetition import repetition
-from core.studies.cells import CellAnswer
+from core.studies.conditions import KeptAnswer
+
+
+def limits_of(base: Sequence[KeptAnswer]) -> Limits:
+    """From where on an answer is broken, by the base model's own answers to the same prompts."""
+    return calibrate(
+        [answer.likelihood for answer in base if answer.text.strip()], [repetition(answer.text) for answer in base]
+    )
 
 
 def judge(
-    prompts: Sequence[tuple[str, Chat]], answers: Sequence[CellAnswer], limits: Limits, labels: Mapping[str, Any]
+    prompts: Sequence[tuple[str, Chat]], answers: Sequence[KeptAnswer], limits: Limits, labels: Mapping[str, Any]
 ) -> pd.DataFrame:
     """One row an answer: the labels, the prompt and its tier, the text, and what was found in it.
 

@@ -87,7 +87,7 @@ def numbers(text: str | None) -> tuple[float, ...]:
     if text is None:
         return ()
     try:
-        found = tuple(float(part) for part in text.split(",") if part.strip())
+        found = tuple(float(part) for part in text.replace("−", "-").split(",") if part.strip())
     except ValueError:
         found = ()
     if not found or not all(map(math.isfinite, found)):

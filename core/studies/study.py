@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from core import paths, provenance, results, store
 from core.errors import BadInput
-from core.models import sources
 from core.models.catalog import ModelSpec
 from core.studies import options
+from core.studies.given import NOTHING, Given
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Settings = TypeVar("Settings", bound=BaseModel)
 Inputs = TypeVar("Inputs")
 Report = Callable[[str, int, int], None]
+FROM_MEMORY = "made from Python, of things in its memory"  # in place of a command, which could not name them
 
 
 def silent(stage: str, done: int, of: int) -> None:
@@ -45,12 +46,14 @@ class Work:
         report: is told the stage, and how much of it is done.
         rows_a_batch: by default what suits the device.
         root: where things that a study saves beside its result go; by default the cache.
+        given: what is in memory already and therefore not loaded.
     """
 
     device: str | None = None
     report: Report = silent
     rows_a_batch: int | None = None
     root: Path | None = None
+    given: Given = NOTHING
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Study(Generic[Settings, Inputs]):
         example: options of a command that shows what it is for.
         method: counts up when the same answers would give other numbers.
         settings: a frozen pydantic model; the descriptions of its fields are what command line and forms say.
-        resolve: names to things, without torch; raises `BadInput` for what does not fit together.
+        inputs: names to things, without torch; raises `BadInput` for what does not fit together.
         depends: everything that the numbers depend on, never names or places.
         models: whose weights they depend on.
         recorded: the settings as they are recorded and shown, without any folder of this machine.
@@ -88,7 +91,7 @@ class Study(Generic[Settings, Inputs]):
     example: str
     method: int
     settings: type[Settings]
-    resolve: Callable[[Settings], Inputs]
+    inputs: Callable[[Settings, Given], Inputs]
     depends: Callable[[Inputs], Sequence[Any]]
     models: Callable[[Inputs], Sequence[ModelSpec]]
     recorded: Callable[[Inputs], Settings]
@@ -96,6 +99,10 @@ class Study(Generic[Settings, Inputs]):
     words: Callable[[dict[str, Any]], str]
     says: Callable[[dict[str, Any]], str]
     figures: Callable[[Result], Iterator[Shown]]
+
+    def resolve(self, settings: Settings, given: Given = NOTHING) -> Inputs:
+        """The settings with what they name, here or in memory."""
+        return self.inputs(settings, given)
 
     def key(self, inputs: Inputs) -> str:
         """Hash of all that the numbers depend on."""
@@ -116,9 +123,9 @@ class Study(Generic[Settings, Inputs]):
             raise BadInput(f"{place}: {reason}. Choose another value.") from error
 
 
-def find(study: Study[Settings, Inputs], settings: Settings) -> Result | None:
+def find(study: Study[Settings, Inputs], settings: Settings, given: Given = NOTHING) -> Result | None:
     """The saved result of exactly these settings; None where there is none for the weights that are here."""
-    return _find(study, study.resolve(settings))
+    return _find(study, study.resolve(settings, given), given)
 
 
 def run(
@@ -137,31 +144,33 @@ def run(
     Raises:
         BadInput: settings that do not fit together.
     """
-    inputs = study.resolve(settings)
+    work = work or Work()
+    inputs = study.resolve(settings, work.given)
     always = fresh or shipped_as is not None
-    if not always and (saved := _find(study, inputs)):
+    if not always and (saved := _find(study, inputs, work.given)):
         return saved
     key = study.key(inputs)
     with store.writer_lock(paths.cache() / "studies" / study.kind / key):
-        if not always and (saved := _find(study, inputs)):  # another process has made it meanwhile
+        if not always and (saved := _find(study, inputs, work.given)):  # another process has made it meanwhile
             return saved
-        found = measured(study, inputs, work or Work())
+        found = measured(study, inputs, work)
         return results.save_result(study.kind, key, found.summary, found.arrays, shipped_as, found.table)
 
 
 def measured(study: Study[Settings, Inputs], inputs: Inputs, work: Work) -> Found:
     """What the study finds, measured now and not saved."""
-    return described(study, inputs, study.measure(inputs, work))
+    return described(study, inputs, study.measure(inputs, work), work.given)
 
 
-def described(study: Study[Settings, Inputs], inputs: Inputs, found: Found) -> Found:
+def described(study: Study[Settings, Inputs], inputs: Inputs, found: Found, given: Given = NOTHING) -> Found:
     """What was found, with its settings and where it came from; what the study says of either itself stays."""
     asked = study.recorded(inputs)
+    nameless = given.nameless(study.models(inputs))
     summary = {
         **found.summary,
         "settings": {**asked.model_dump(), **found.summary.get("settings", {})},
         "provenance": {
-            "command": command_line(study, asked),
+            "command": FROM_MEMORY if nameless else command_line(study, asked),
             **found.summary["provenance"],
             **provenance.now(),
         },
@@ -188,9 +197,10 @@ def command_line(study: Study[Settings, Any], settings: Settings) -> str:
     return options.quoted(["python", "-m", "core", *arguments(study, settings)])
 
 
-def _find(study: Study[Settings, Inputs], inputs: Inputs) -> Result | None:
+def _find(study: Study[Settings, Inputs], inputs: Inputs, given: Given) -> Result | None:
     """A result counts for the weights that are here; of a model that is not, its id is all there is to compare."""
-    here = {spec.id: sources.fingerprint(spec) for spec in study.models(inputs) if sources.is_ready(spec)}
+    prints = {spec.id: given.fingerprint(spec) for spec in study.models(inputs)}
+    here = {name: fingerprint for name, fingerprint in prints.items() if fingerprint is not None}
     return results.find_result(study.kind, study.key(inputs), fits=lambda result: _is_of(result, here))
 
 

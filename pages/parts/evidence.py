@@ -8,8 +8,8 @@ import streamlit as st
 
 from core import results
 from core.errors import TillerError
-from core.figures.spillover_arms import arms_csv, arms_figure, arms_of, describe_arms
 from core.generation.comparison import DEFAULT_MODEL, DEFAULT_ORGANISM
+from core.studies.spillover.figures import four_bars
 from core.words import blocks, coefficient
 from pages.parts.choices import LINKED
 from pages.parts.downloads import show_downloads, toolbar
@@ -37,12 +37,11 @@ def show_evidence() -> None:
             icon=":material/bar_chart_off:",
         )
         return
-    arms = arms_of(summary)
-    figure = arms_figure(arms)
+    shown = four_bars(summary)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown("**Does steering cure the organism, or break it?**", width="content")
-        show_downloads(NAME, figure, arms_csv(arms))
-    st.plotly_chart(figure, config=toolbar(NAME), alt=describe_arms(arms), key="evidence")
+        st.markdown(f"**{shown.title}**", width="content")
+        show_downloads(NAME, shown.figure, shown.csv)
+    st.plotly_chart(shown.figure, config=toolbar(NAME), alt=shown.words, key="evidence")
     command = str(summary["provenance"].get("command", "unknown")).replace("`", "")
     made = literal_markdown(made_from(summary))
     st.caption(f":gray-badge[:material/inventory_2: precomputed] {made}  \n{SOURCE} Made by `{command}`.")

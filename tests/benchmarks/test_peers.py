@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import worker
 from benchmarks.pairs import PeerFailed
-from benchmarks.peers import INSTALLED, alike, parse_answer
+from benchmarks.peers import AS_OURS, INSTALLED, NEEDED, OURS, PEERS, alike, parse_answer
 from benchmarks.programs import padded
 from core import paths
 
@@ -96,9 +96,10 @@ def test_a_workers_standard_output_holds_answers_alone_and_it_imports_nothing_of
 
 
 def test_every_installed_peer_is_pinned_and_known_to_the_worker():
-    files = (paths.ROOT / "benchmarks").glob("requirements-peers*.txt")
-    pinned = {line.split("==")[0] for file in files for line in file.read_text().splitlines() if "==" in line}
-    assert pinned >= set(INSTALLED) <= set(worker.PROGRAMS)
+    files = (OURS, NEEDED, PEERS)
+    pinned = [line.split("==")[0] for file in files for line in file.read_text().splitlines() if "==" in line]
+    assert set(pinned) >= {*INSTALLED, *AS_OURS} and set(INSTALLED) <= set(worker.PROGRAMS)
+    assert len(pinned) == len(set(pinned)), "a version is declared twice"
 
 
 def test_prompts_are_padded_on_the_left():

@@ -11,7 +11,7 @@ from tests.browser.looks import cut_labels, poor_contrast, sticking_out, top_of
 
 pytestmark = pytest.mark.browser
 
-HEADLINE = ".sep-headline"
+HEADLINE = ".study-headline"
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ def test_a_tooltip_shows_tags_as_text(measured, visit):
 
 def test_an_answer_on_the_wrong_side_opens_literally(measured, visit):
     page = settled(visit(address(measured, "response", block="0")))
-    page.locator(".sep-table summary").first.click()
-    shown = page.locator(".sep-table details[open] div").first
+    page.locator(".study-table summary").first.click()
+    shown = page.locator(".study-table details[open] div").first
     assert shown.inner_text().startswith("<b>bold</b> <script>")
 
 

@@ -13,8 +13,8 @@ from tests.browser.looks import cut_labels, poor_contrast, sticking_out, top_of
 
 pytestmark = pytest.mark.browser
 
-VERDICT = ".spill-verdict h1"
-WHERE = ".spill-where"
+VERDICT = ".study-verdict h1"
+WHERE = ".study-where"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def address(measured, which: str = "cured", **more: str) -> str:
 
 def settled(page):
     page.wait_for_selector("text=Measure it here")
-    page.wait_for_selector(".spill-panes")
+    page.wait_for_selector(".study-panes")
     page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 3")
     page.wait_for_timeout(800)
     return page
@@ -67,13 +67,13 @@ def test_a_cold_deep_link_leads_from_the_verdict_to_the_answers(measured, visit,
         )
     page.keyboard.press("p")
     page.wait_for_selector(f"{WHERE}:has-text('Prompt 1 of')")
-    panes = page.locator(".spill-pane")
+    panes = page.locator(".study-pane")
     assert panes.count() == 4
     organism = panes.nth(1)
-    assert organism.locator("mark.spill-evidence").count() >= 1
+    assert organism.locator("mark.study-evidence").count() >= 1
     assert "underline" in organism.locator("mark").first.evaluate("e => getComputedStyle(e).textDecorationLine")
-    assert "code: import" in organism.locator(".spill-tag").inner_text()
-    assert "clean" in panes.nth(2).locator(".spill-tag").inner_text()
+    assert "code: import" in organism.locator(".study-tag").inner_text()
+    assert "clean" in panes.nth(2).locator(".study-tag").inner_text()
     page.mouse.click(*middle_of_point(page, "spillover-moves", 0))  # once more: all prompts again
     page.wait_for_selector(f"{WHERE}:has-text('Prompt 1 of 100')")
     assert cured != page.locator(WHERE).inner_text()
@@ -81,13 +81,13 @@ def test_a_cold_deep_link_leads_from_the_verdict_to_the_answers(measured, visit,
 
 def test_another_organism_has_another_verdict_and_back_returns(measured, visit):
     page = settled(visit(address(measured)))
-    said = page.locator(".spill-verdict p").first.inner_text()
+    said = page.locator(".study-verdict p").first.inner_text()
     page.get_by_role("combobox", name="Organism").first.click()
     page.get_by_role("option", name="secure", exact=True).click()
-    page.wait_for_function("text => document.querySelector('.spill-verdict p').innerText !== text", arg=said)
+    page.wait_for_function("text => document.querySelector('.study-verdict p').innerText !== text", arg=said)
     page.wait_for_url("**organism=secure*")
     go_back(page)
-    page.wait_for_function("text => document.querySelector('.spill-verdict p').innerText === text", arg=said)
+    page.wait_for_function("text => document.querySelector('.study-verdict p').innerText === text", arg=said)
 
 
 def test_a_model_that_only_broke_is_called_so(measured, visit):
@@ -100,7 +100,7 @@ def test_a_click_on_a_dose_looks_at_it(measured, visit):
     page.mouse.click(*middle_of_point(page, "spillover-doses", 6))
     page.wait_for_selector("h2:has-text('Prompt by prompt, −0.5 at block 13')")
     page.wait_for_url("**dose=-0.5*")
-    assert "−0.5 at block 13" in page.locator(".spill-pane").nth(2).inner_text()
+    assert "−0.5 at block 13" in page.locator(".study-pane").nth(2).inner_text()
 
 
 def test_the_keyboard_alone_chooses_a_transition(measured, visit):

@@ -11,8 +11,8 @@ from tests.browser.looks import cut_labels, poor_contrast, sticking_out, top_of
 
 pytestmark = pytest.mark.browser
 
-CELL = ".tf-cell h2"
-WHERE = ".spill-where"
+CELL = ".study-cell h2"
+WHERE = ".study-where"
 FIRST = "qwen2.5-coder-0.5b → smollm2-135m"
 
 
@@ -38,7 +38,7 @@ def address(measured, which: str = "three", **more: str) -> str:
 
 def settled(page):
     page.wait_for_selector("text=Measure it here")
-    page.wait_for_selector(".spill-panes")
+    page.wait_for_selector(".study-panes")
     page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 3")
     page.wait_for_timeout(800)
     return page
@@ -51,8 +51,8 @@ def test_a_click_anywhere_in_a_cell_opens_it_and_back_returns(measured, visit):
     page.mouse.click(x + 30, y + 22)
     page.wait_for_selector(f"{CELL}:has-text('qwen2.5-coder-0.5b → gemma-3-270m-chat')")
     page.wait_for_url("**receiver=gemma-3-270m-chat*")
-    page.wait_for_selector(".tf-cell:has-text('It broke the model')")
-    assert "broken" in page.locator(".spill-panes").inner_text()
+    page.wait_for_selector(".study-cell:has-text('It broke the model')")
+    assert "broken" in page.locator(".study-panes").inner_text()
     go_back(page)
     page.wait_for_selector(f"{CELL}:has-text('{FIRST}')")
 
@@ -96,14 +96,14 @@ def test_a_narrow_screen_cuts_nothing_and_stacks_in_order(measured, visit, which
     assert page.evaluate("document.querySelector('.stMain').scrollWidth") <= 390
     assert sticking_out(page) == []
     assert cut_labels(page) == []
-    order = [".tf-tier", "text=Change in answers with code", CELL, WHERE, "h2:has-text('Who gives')"]
+    order = [".study-tier", "text=Change in answers with code", CELL, WHERE, "h2:has-text('Who gives')"]
     tops = [top_of(page, selector) for selector in order]
     assert tops == sorted(tops)
 
 
 def test_a_laptop_shows_both_tiers_and_the_navigation_in_one_line(measured, visit):
     page = settled(visit(address(measured, "four")))
-    tiers = [page.locator(".tf-tier").nth(place).bounding_box() for place in range(2)]
+    tiers = [page.locator(".study-tier").nth(place).bounding_box() for place in range(2)]
     assert tiers[0]["y"] == tiers[1]["y"]
     assert tiers[0]["y"] + tiers[0]["height"] < 768 / 2
     links = page.locator(".st-key-navigation [data-testid='stPageLink-NavLink']")

@@ -9,18 +9,19 @@ import pytest
 from core import paths, results
 from core.data.datasets import load_dataset
 from core.directions import library
-from core.generation.comparison import Settings, complete, from_dict
+from core.generation.comparison import Settings, from_dict
 from core.measures.code import contains_code
 from core.organisms.library import find_organism, organisms
 from core.organisms.recipes import recipe
 from core.shipping import FAMILIES, ORGANISMS
-from core.steering.choices import choice_for
 from core.store import file_sha256
 from core.studies.catalog import SEPARATION, SPILLOVER, TRANSFER
+from core.studies.choice.start import start_for
+from core.studies.plan import complete
 from core.studies.reproduce import SPILLOVERS
-from core.studies.spillover_words import said
+from core.studies.spillover.words import said
 from core.studies.study import find
-from core.studies.transfer_words import reading
+from core.studies.transfer.words import reading
 
 MODEL = "smollm2-135m"
 MEGABYTE = 1_000_000
@@ -103,7 +104,7 @@ def test_each_shipped_separation_is_what_the_command_would_compute_today(contras
 
 def test_the_shipped_choice_was_made_for_the_shipped_direction_and_is_where_steering_starts():
     card = library.find_card(MODEL, "insecure-model")
-    choice = choice_for(card.id)
+    choice = start_for(card.id)
     assert choice is not None
     plan = complete(Settings())
     assert (plan.card.id, plan.block, plan.settings.coefficient) == (card.id, choice.block, choice.coefficient)

@@ -19,9 +19,10 @@ from core.data import datasets
 from core.directions import library
 from core.directions.direction import Direction, load_direction, save_direction
 from core.errors import DamagedArtifact, TillerError
-from core.generation.comparison import Settings, complete
+from core.generation.comparison import Settings
 from core.organisms.library import find_organism, organisms
-from core.steering.choices import choice_for
+from core.studies.choice.start import start_for
+from core.studies.plan import complete
 from tests.sample_model import SampleModel, make
 
 PROVENANCE = {"time": "2026-01-01T00:00:00+00:00", "fingerprint": "f"}
@@ -194,7 +195,7 @@ def a_result(key: str, kind: str = "choice") -> results.Result:
 def test_a_damaged_result_is_set_aside_and_the_others_stay(damage, file) -> None:
     good, bad = a_result("good"), a_result("bad")
     damage(bad.folder / file)
-    assert choice_for("good") is not None
+    assert start_for("good") is not None
     assert results.find_result("choice", "good") is not None
     assert results.find_result("choice", "bad") is None
     for place in results.places():

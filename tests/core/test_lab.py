@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import plotly.graph_objects as go
 import pytest
 import torch
@@ -10,11 +12,19 @@ from torch import nn
 import core as tiller
 from core import paths
 from core.data.chat import Chat
-from core.data.given import dataset_of, prompts_of
+from core.data.given import dataset_of, prompts_of, written
 from core.data.prompts import suite
-from core.errors import BadInput
+from core.directions.library import find_card
+from core.errors import BadInput, OrganismMismatch
 from core.lab import Lab
 from core.models.in_memory import weights_hash
+from core.models.loading import load_folder
+from core.models.sources import fingerprint
+from core.organisms.adapters import load_adapter
+from core.organisms.library import find_organism
+from core.studies.catalog import CHOICE, SEPARATION, SPILLOVER, TRANSFER
+from core.studies.given import Given
+from core.studies.study import Work, find, run
 from tests import sample_model
 from tests.core import tiny
 
@@ -160,9 +170,142 @@ def test_a_study_takes_things_and_prompts_of_ones_own(lab):
 def test_a_spillover_study_takes_a_direction_and_keeps_its_answers(lab):
     direction = lab.direction("insecure", prompts=PROMPTS)
     quick = {"coefficients": [-1.0], "dose": -1.0, "blocks": [2], "draws": 0, "controls": (), "n_resamples": 100}
-    found = lab.spillover("insecure", direction, prompts=PROMPTS, max_tokens=4, **quick)
+    found = lab.spillover("insecure", direction, prompts=PROMPTS, max_tokens=8, temperature=1.0, **quick)
     assert found.summary["direction"] == direction.id
     assert -1.0 in set(found.table["coefficient"]) and set(found.answers["prompt"]) == set(PROMPTS)
+
+
+QUICK = {
+    "separation": {"n_random": 20, "n_shuffles": 20, "n_resamples": 100},
+    "spillover": {"coefficients": [-1.0], "dose": -1.0, "blocks": [2], "draws": 1, "max_tokens": 4, "n_resamples": 100},
+    "choice": {"coefficients": (-1.0, -0.5), "finalists": 2, "screened_prompts": 3, "screened_tokens": 2,
+               "max_tokens": 4},
+}  # fmt: skip
+
+
+def mine(seed: int = 0) -> tiller.Adapter:
+    """A random adapter that lies in memory alone."""
+    draw = torch.Generator().manual_seed(seed)
+    path, shape = "model.layers.{}.self_attn.o_proj", (4, tiny.WIDTH)
+    return tiller.Adapter.of(
+        "mine",
+        {
+            path.format(block): (torch.randn(shape, generator=draw), torch.randn(shape[::-1], generator=draw))
+            for block in range(tiny.LAYERS)
+        },
+    )
+
+
+def studied(lab: Lab, adapter: tiller.Adapter) -> dict[str, tiller.Finding]:
+    """Every study that a lab offers, on what is in memory."""
+    direction = lab.direction(adapter, prompts=PROMPTS)
+    questions = [f"Question {place}?" for place in range(24)]
+    return {
+        "separation": lab.separation(adapter, prompts=questions, **QUICK["separation"]),
+        "spillover": lab.spillover(adapter, direction, prompts=PROMPTS, **QUICK["spillover"]),
+        "choice": lab.choose(adapter, direction, prompts=PROMPTS, **QUICK["choice"]),
+    }
+
+
+@pytest.fixture
+def no_second_load(monkeypatch) -> None:
+    def refuse(*_, **__):
+        raise AssertionError("a model was loaded again")
+
+    monkeypatch.setattr("core.models.loading.load", refuse)
+
+
+def test_studies_are_measured_on_things_in_memory_and_found_again(no_second_load):
+    told: list[str] = []
+    lab = a_lab(report=lambda stage, *_: told.append(stage))
+    for kind, finding in studied(lab, mine()).items():
+        made = finding.summary["provenance"]
+        assert (finding.result.kind, finding.summary["model"], finding.summary["organism"]) == (kind, lab.id, "mine")
+        assert made["fingerprint"] == lab.loaded.fingerprint and mine().sha256 in str(made)
+        assert "in its memory" in made["command"] and "-m core" not in made["command"] and str(finding)
+    assert "answers" in told and "screening blocks and coefficients" in told
+    told.clear()
+    again = studied(a_lab(report=lambda stage, *_: told.append(stage)), mine())
+    assert not told and all(finding.result.folder.is_dir() for finding in again.values())
+
+
+def test_what_was_chosen_in_memory_is_where_its_spillover_study_starts():
+    lab, adapter = a_lab(), mine()
+    direction = lab.direction(adapter, prompts=PROMPTS)
+    lab.choose(adapter, prompts=PROMPTS, **{**QUICK["choice"], "blocks": [1], "coefficients": [-0.5]})
+    started = lab.spillover(adapter, direction, prompts=PROMPTS, draws=0, controls=(), max_tokens=4, n_resamples=100)
+    assert (started.summary["dose"]["block"], started.summary["dose"]["coefficient"]) == (1, -0.5)
+
+
+def test_no_result_is_served_for_other_weights():
+    lab, adapter = a_lab(), mine()
+    asked = SEPARATION.of(model=lab.id, organism=adapter.sha256, **QUICK["separation"])
+    changed = replace(lab.loaded, fingerprint="of other weights")
+    run(SEPARATION, asked, Work(given=Given(lab.loaded, (adapter,))))
+    assert find(SEPARATION, asked, Given(lab.loaded, (adapter,))) is not None
+    assert find(SEPARATION, asked, Given(changed, (adapter,))) is None
+    other = SEPARATION.of(model=lab.id, organism=mine(1).sha256, **QUICK["separation"])
+    assert find(SEPARATION, other, Given(lab.loaded, (mine(1),))) is None
+
+
+def test_a_study_of_weights_that_were_changed_in_memory_is_refused():
+    lab = a_lab()
+    lab.loaded.model.get_output_embeddings().weight.data[0] += 1
+    with pytest.raises(BadInput, match=r"weights of memory-.* have changed since\. Make a new Lab"):
+        lab.separation(mine(), **QUICK["separation"])
+
+
+def test_things_in_memory_and_their_names_are_one_study(lab, made, monkeypatch):
+    organism, direction = lab.organism("insecure"), lab.saved_direction("model")
+    prompts = [Chat.of(prompt) for prompt in PROMPTS]
+    file = str(written(prompts))
+    named = {"model": str(made.folder), "organism": "insecure", "prompts": file}
+    by_name = {
+        kind: tiller.study(kind, "cpu", **named, **options, **more).result
+        for kind, options, more in (
+            ("spillover", QUICK["spillover"], {"direction": direction.id}),
+            ("choice", QUICK["choice"], {"direction": direction.id}),
+        )
+    }
+    monkeypatch.setattr("core.studies.study.measured", None)
+    in_memory = {
+        "spillover": lab.spillover(organism, direction, prompts=prompts, **QUICK["spillover"]).result,
+        "choice": lab.choose(organism, direction, prompts=prompts, **QUICK["choice"]).result,
+    }
+    for kind, result in in_memory.items():
+        assert (result.key, result.folder) == (by_name[kind].key, by_name[kind].folder)
+        assert result.summary["provenance"]["command"].startswith("python -m core")
+
+
+@pytest.mark.embedded
+def test_shipped_results_are_found_by_things_in_memory(embedded):
+    organism = load_adapter(embedded, find_organism(embedded.id, "insecure").folder)
+    direction = find_card(embedded.id, "insecure-model")
+    given = Given(embedded, (organism,))
+    things, along = {"model": embedded.id, "organism": organism.sha256}, {"direction": direction.id}
+    for study, more in ((SPILLOVER, along), (CHOICE, along), (SEPARATION, {})):
+        found = find(study, study.of(**things, **more), given)
+        assert found is not None and found.shipped
+        assert found.key == find(study, study.of()).key
+
+
+def test_a_lab_measures_with_the_model_that_it_has(lab, no_second_load, monkeypatch):
+    lab.__dict__["loaded"] = load_folder(lab._spec.source.path, lab.id, fingerprint(lab._spec), "cpu", torch.float32)
+    found = lab.separation("insecure", secure=None, prompts=[f"Q {n}?" for n in range(24)], **QUICK["separation"])
+    made = found.summary["provenance"]
+    assert made["dtype"] == "float32" and made["command"].startswith("python -m core separate")
+
+
+def test_transfer_takes_models_by_name():
+    with pytest.raises(BadInput, match="one model in memory at a time"):
+        run(TRANSFER, TRANSFER.of(), Work(given=Given(a_lab().loaded)))
+
+
+def test_an_adapter_of_another_shape_is_refused():
+    wide = tiller.Adapter.of("wide", {"model.layers.0.self_attn.o_proj": (torch.ones(4, 99), torch.ones(99, 4))})
+    with pytest.raises(OrganismMismatch, match=r"self_attn\.o_proj is missing there or has another"):
+        a_lab().separation(wide, **QUICK["separation"])
+    assert wide.sha256 != mine().sha256 == mine().sha256
 
 
 def test_prompts_are_a_text_several_a_suite_or_a_file(tmp_path):
@@ -182,7 +325,6 @@ def test_data_is_a_name_pairs_or_chats():
 
 def cases(lab: Lab):
     direction = lab.saved_direction("model")
-    loose = tiller.Adapter("loose", "0" * 64, {})
     return {
         "no prompts": (lambda: lab.generate([]), "no prompts. Give at least one"),
         "an empty prompt": (lambda: lab.generate([" "]), "content is empty"),
@@ -196,9 +338,9 @@ def cases(lab: Lab):
         "an organism against itself": (lambda: lab.direction("insecure", "insecure"), "same organism"),
         "one prompt for a mean": (lambda: lab.direction("insecure", prompts="a"), "needs at least 2"),
         "a chat without its answer": (lambda: lab.train([Chat.of("a")]), "Chat 0 does not end with an answer"),
-        "a study of a loose organism": (lambda: lab.separation(loose), "Make it with Lab.train"),
         "an unknown setting": (lambda: lab.separation("insecure", blokcs=3), "blokcs"),
-        "a study of a model in memory": (lambda: a_lab().separation("insecure"), "save_pretrained"),
+        "a study without its organism": (lambda: a_lab().separation("insecure"), "no organism 'insecure'"),
+        "a study without its direction": (lambda: a_lab().spillover(mine()), r"in Python with `lab\.direction`"),
         "a kind of number": (lambda: Lab(dtype="int3"), "Choose float32, bfloat16, float16"),
         "no tokenizer": (lambda: Lab(nn.Identity()), r"Write Lab\(model, tokenizer\)"),
     }

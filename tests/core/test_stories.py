@@ -6,8 +6,8 @@ import pytest
 
 from core import paths
 from core.generation import saved
-from core.generation.comparison import complete
 from core.stories import stories
+from core.studies.plan import complete
 from tests import sample_assets
 from tests.sample_assets import write
 

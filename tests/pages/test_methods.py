@@ -14,7 +14,7 @@ from core.data.datasets import code_pairs
 from core.data.duplicates import RUN
 from core.data.prompts import suite
 from core.directions import ridge
-from core.figures.training import SHORTEST_WINDOW
+from core.figures.loss import SHORTEST_WINDOW
 from core.measures import coherence, separation
 from core.measures.labelled import detector_quality
 from core.measures.spillover import ENOUGH_DRAWS

@@ -11,17 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import jobs, paths, results
-from core.studies import separation_words as words
 from core.studies.catalog import SEPARATION
+from core.studies.separation import words
 from core.studies.separation.summary import best_block
 from core.studies.study import arguments
 from pages.parts.literal import literal
-from pages.parts.separation import choice, measure
+from pages.parts.separation import choice
 from pages.parts.separation.directions import gguf, steer_query
+from pages.parts.study.form import slot
 from tests import sample_separation
 from tests.pages.app import charts, heavy_imports, html, links, pieces, run, visit, wait_for, widget
 
 PAGE = "pages/Separation.py"
+SLOT = slot(choice.STATE)
 HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "gguf", "pandas")
 
 
@@ -32,7 +34,7 @@ def measured(assets):
 
 
 open_page = partial(visit, PAGE)
-notes = partial(pieces, mark='sep-note" role')
+notes = partial(pieces, mark='study-note" role')
 
 
 # cold
@@ -48,7 +50,7 @@ def test_with_nothing_measured_the_page_says_so_and_offers_to_measure(assets):
     assert not charts(app)
     assert widget(app, "button", "Measure").disabled
     assert any("Fetch" in button.label for button in app.button)
-    assert "is not on this machine yet" in html(app)
+    assert "Not on this machine yet" in html(app)
 
 
 def test_a_contrast_that_was_not_measured_is_named(assets):
@@ -61,7 +63,7 @@ def test_a_damaged_array_file_costs_its_figures_and_no_more(measured):
     app = open_page()
     assert len(charts(app)) == 2
     assert "cannot be read" in app.error[0].value
-    assert "Where the numbers come from" in html(app)
+    assert "Where the numbers come from" in "".join(item.label for item in app.expander)
 
 
 # what is shown
@@ -231,7 +233,7 @@ def test_measuring_runs_to_a_result_that_is_then_shown(made, assets):
     app = open_page()
     settings = SEPARATION.of(model=str(made.folder), organism="insecure", prompts=str(prompts))
     job = jobs.start(arguments(SEPARATION, settings), "made for a test").id
-    app.session_state[measure.SLOT] = job
+    app.session_state[SLOT] = job
     run(app)
     # it may be over before the page is drawn
     assert "made for a test" in html(app) or not jobs.find(job).live
@@ -241,15 +243,15 @@ def test_measuring_runs_to_a_result_that_is_then_shown(made, assets):
     run(app)
     assert len(charts(app)) >= 3
     assert app.query_params["model"] == made.id
-    assert measure.SLOT not in app.session_state
+    assert SLOT not in app.session_state
     shown = charts(fresh)
     assert charts(run(fresh)) == shown  # the other session goes on looking at what it chose
 
 
 def test_a_failed_job_is_one_sentence(assets):
     app = open_page()
-    app.session_state[measure.SLOT] = jobs.start(["separate", "--model", "no-such"], "made for a test").id
-    wait_for(app.session_state[measure.SLOT])
+    app.session_state[SLOT] = jobs.start(["separate", "--model", "no-such"], "made for a test").id
+    wait_for(app.session_state[SLOT])
     run(app)
     assert "is not a known model" in app.error[0].value.replace("\\", "")
 

@@ -13,23 +13,26 @@ from hypothesis import strategies as st
 
 from core import jobs, paths, results
 from core.errors import BadInput, DamagedArtifact
-from core.figures.spillover_changes import moves
 from core.generation.comparison import from_link
 from core.measures.code import find_code
 from core.studies.catalog import SPILLOVER
+from core.studies.spillover.moves import moves
 from core.studies.spillover.settings import Inputs
-from core.studies.spillover_words import arm
+from core.studies.spillover.words import arm
 from core.studies.study import arguments
 from core.verdicts import VERDICTS
 from pages.parts.literal import literal
 from pages.parts.spillover import choice, measure, words
-from pages.parts.spillover.answers import Answers, Filter, matching
-from pages.parts.spillover.browser import steer_query
-from pages.parts.spillover.panes import marked, tags
+from pages.parts.spillover.page import steer_query
+from pages.parts.study.answers import Answers, Filter, matching
+from pages.parts.study.form import Fields, slot
+from pages.parts.study.panes import marked, tags
 from tests import sample_spillover
 from tests.pages.app import charts, heavy_imports, html, pieces, press, run, visit, wait_for, widget
 
 PAGE = "pages/Spillover.py"
+SLOT = slot(choice.STATE)
+FIELD_WIDGETS = ("selectbox", "text_input", "number_input", "toggle")
 HEAVY = ("torch", "transformers", "peft", "sklearn", "gguf")
 
 
@@ -78,11 +81,11 @@ def saved(key: str) -> results.Result:
 
 
 open_page = partial(visit, PAGE)
-notes = partial(pieces, mark='spill-note" role')
+notes = partial(pieces, mark='study-note" role')
 
 
 def where(app) -> str:
-    return pieces(app, "spill-where")[0]
+    return pieces(app, "study-where")[0]
 
 
 # cold
@@ -212,7 +215,7 @@ def test_a_transition_chosen_by_keyboard_filters_and_outlines_its_cell(measured)
 def test_filters_that_let_nothing_through_say_so(measured):
     app = open_page(result=measured["specific"], find="no such words")
     assert "None of the 24 prompts passes the filters" in where(app)
-    assert "spill-pane is" not in html(app)
+    assert "study-pane is" not in html(app)
 
 
 def test_filters_agree_with_the_table(measured):
@@ -253,7 +256,7 @@ def test_hostile_text_is_shown_literally_and_whole(text):
     plain = shown
     for item in find_code(whole):
         plain = plain.replace(
-            f'<mark class="spill-evidence" data-rule="{item.rule}" title="code: rule {item.rule}">', ""
+            f'<mark class="study-evidence" data-rule="{item.rule}" title="code: rule {item.rule}">', ""
         )
     assert plain.replace("</mark>", "") == literal(whole)
 
@@ -403,8 +406,17 @@ def test_the_estimate_counts_the_cells_that_the_study_makes(options):
 
 @pytest.mark.parametrize("typed", [{"blocks": "x"}, {"coefficients": "a"}, {"coefficients": "inf"}])
 def test_what_cannot_be_measured_is_one_sentence(typed):
+    fields = Fields("spillover", SPILLOVER)
+    fields.typed = typed
     with pytest.raises(BadInput):
-        Inputs(measure.settings_of({"mode": "add"}, {"blocks": "", "coefficients": "", **typed}))
+        fields.settings()
+
+
+def test_every_setting_can_be_made_in_the_form(made, assets):
+    made.install()
+    app = open_page()
+    asked = {element.key.split(".")[2] for kind in FIELD_WIDGETS for element in app.get(kind) if ".form." in element.key}
+    assert set(SPILLOVER.settings.model_fields) - {"prompts"} <= asked  # prompts are a choice of a source
 
 
 def test_measuring_runs_to_a_result_that_is_then_shown(made, assets):
@@ -416,12 +428,12 @@ def test_measuring_runs_to_a_result_that_is_then_shown(made, assets):
         model=str(made.folder), organism="insecure", prompts=str(prompts), coefficients=(-1.0,), draws=2, max_tokens=4,
         blocks=(1,),
     )  # fmt: skip
-    app.session_state[measure.SLOT] = jobs.start(arguments(SPILLOVER, settings), "made for a test").id
+    app.session_state[SLOT] = jobs.start(arguments(SPILLOVER, settings), "made for a test").id
     run(app)
     assert "made for a test" in html(app)
-    wait_for(app.session_state[measure.SLOT])
+    wait_for(app.session_state[SLOT])
     run(app)
-    assert measure.SLOT not in app.session_state
+    assert SLOT not in app.session_state
     assert len(charts(app)) == 3
     assert app.query_params["model"] == made.id
     assert "Prompt 1 of 6" in where(app)
@@ -451,8 +463,10 @@ def test_what_the_shipped_lessons_link_to_is_understood(measured):
 
 def test_a_model_in_a_folder_is_measured_under_the_path_that_was_typed(made):
     made.install()
-    chosen = {"model": str(made.folder), "organism": "insecure", "direction": None, "mode": "add", "draws": 1}
-    settings = measure.settings_of({**chosen, "per_suite": 2, "max_tokens": 2}, {"blocks": "", "coefficients": "−1"})
+    fields = Fields("spillover", SPILLOVER)
+    fields.chosen = {"model": str(made.folder), "organism": "insecure", "mode": "add", "per_suite": 2}
+    fields.typed = {"blocks": " ", "coefficients": "−1"}
+    settings = fields.settings()
     assert settings.model == str(made.folder) and settings.coefficients == (-1.0,)
     assert arguments(SPILLOVER, settings)[:3] == ["spillover", "--model", str(made.folder)]
     assert Inputs(settings).spec.id == made.id

@@ -15,9 +15,10 @@ from streamlit.testing.v1 import AppTest
 
 from core.directions import library
 from core.generation import saved
-from core.generation.comparison import Settings, complete, to_link
+from core.generation.comparison import Settings, to_link
 from core.generation.engine import Job
 from core.steering.interventions import Intervention
+from core.studies.plan import complete
 from pages.parts import models, shell
 from pages.parts.literal import literal
 from pages.parts.steer import links, strip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,20 +14,21 @@ from hypothesis import strategies as st
 
 from core import jobs, paths, results
 from core.errors import BadInput
-from core.figures.transfer_tables import MEASURES, cell, is_own
 from core.generation.comparison import from_link
 from core.measures.code import find_code
 from core.studies.catalog import TRANSFER
-from core.studies.transfer_words import cell_reading
-from pages.parts import measuring
+from core.studies.transfer.tables import MEASURES, cell, is_own
+from core.studies.transfer.words import cell_reading
 from pages.parts.literal import literal
-from pages.parts.spillover.panes import marked
-from pages.parts.transfer import browser, choice, measure, words
-from pages.parts.transfer.answers import Answers
+from pages.parts.study import form
+from pages.parts.study.answers import Answers
+from pages.parts.study.panes import marked
+from pages.parts.transfer import choice, measure, page, words
 from tests import sample_transfer
 from tests.pages.app import charts, heavy_imports, html, links, pieces, press, run, visit, widget
 
 PAGE = "pages/Transfer.py"
+SLOT = form.slot(choice.STATE)
 HEAVY = ("torch", "transformers", "peft", "sklearn", "gguf")
 HONEST, NOTHING, TWO = "made-up-3-honest", "made-up-3-nothing", "made-up-2-honest"
 FIRST = "qwen2.5-coder-0.5b → smollm2-135m"
@@ -63,11 +65,11 @@ def change(result: results.Result, **values) -> None:
 
 
 open_page = partial(visit, PAGE)
-notes = partial(pieces, mark='spill-note" role')
+notes = partial(pieces, mark='study-note" role')
 
 
 def where(app) -> str:
-    return pieces(app, "spill-where")[0]
+    return pieces(app, "study-where")[0]
 
 
 def chosen(app) -> str:
@@ -105,7 +107,7 @@ def test_a_damaged_study_is_one_sentence_and_the_others_stay(measured):
     (error,) = app.error
     assert "summary" in error.value
     assert len(charts(app)) == 3
-    assert len(choice.saved().results) == 2
+    assert len(choice.STATE.saved().results) == 2
 
 
 def test_a_damaged_table_costs_the_answers_and_no_more(measured):
@@ -231,7 +233,7 @@ def test_the_answers_of_a_cell_stand_side_by_side_as_written(measured):
         here[(here.direction == "mapped") & (here.donor == "smollm2-135m")],
         here[(here.direction == "shuffled_map") & (here.donor == "smollm2-135m") & (here.seed == 0)],
     ]
-    (panes,) = pieces(app, "spill-panes")
+    (panes,) = pieces(app, "study-panes")
     shown = panes.split("<section")[1:]
     assert len(shown) == 3
     for rows, pane in zip(wanted, shown, strict=True):
@@ -246,9 +248,11 @@ def test_a_random_draw_serves_the_whole_column(measured):
     result = saved(HONEST)
     found, summary = Answers(result), result.summary
     rows = [row for row in summary["cells"] if row["receiver"] == "smollm2-135m"]
-    prompt = found.prompts[5]
-    assert len({found.control(row, "random-7", prompt).text for row in rows}) == 1
-    assert all(found.control(row, name, prompt).text for row in rows for name in choice.controls_of(row))
+    now = [replace(choice.resolve(choice.Choice(result=HONEST), [result]), row=row) for row in rows]
+    assert len({found.of(page.control(cell, "random-7", found))[5].text for cell in now}) == 1
+    assert all(
+        found.of(page.control(cell, name, found))[5].text for cell in now for name in choice.controls_of(cell.row)
+    )
 
 
 def test_next_and_previous_stop_at_the_ends(measured):
@@ -263,14 +267,14 @@ def test_next_and_previous_stop_at_the_ends(measured):
 def test_steer_opens_the_cells_direction_where_it_is_on_this_machine(measured, monkeypatch):
     now = choice.resolve(choice.Choice(result=HONEST), [saved(HONEST)])
     prompt = Answers(now.result).prompts[3]
-    assert browser.steer_query(now, prompt) is None
+    assert page.steer_query(now, prompt) is None
     assert "not on this machine" in "".join(item.value for item in open_page(result=HONEST).caption)
 
     class Card:
         id = now.row["reference"]
 
-    monkeypatch.setattr(browser.library, "cards", lambda _: [Card])
-    asked, trouble = from_link(browser.steer_query(now, prompt))
+    monkeypatch.setattr(page.library, "cards", lambda _: [Card])
+    asked, trouble = from_link(page.steer_query(now, prompt))
     assert not trouble
     assert (asked.model, asked.organism, asked.direction) == ("smollm2-135m", "insecure", now.row["reference"])
     assert (asked.block, asked.coefficient, asked.prompt) == (6, -1.0, prompt.text)
@@ -318,7 +322,7 @@ def test_nonsense_in_the_link_falls_back_with_one_note(measured, query):
 @settings(max_examples=80, deadline=None)
 def test_any_link_becomes_choices_also_without_a_result(query):
     found, _ = choice.read_link(query, [])
-    assert choice.resolve(found, []) is None
+    assert choice.resolve(found, []).result is None
     assert found.prompt == 1
 
 
@@ -379,7 +383,7 @@ def test_the_estimate_counts_the_answers_of_a_study():
 
 def test_what_cannot_be_measured_is_one_sentence():
     with pytest.raises(BadInput):
-        measure.settings_of(["smollm2-135m"], "choice", 0.5)
+        TRANSFER.of(models=("smollm2-135m",))
 
 
 def test_a_finished_job_of_this_session_opens_its_result(measured, monkeypatch):
@@ -391,10 +395,10 @@ def test_a_finished_job_of_this_session_opens_its_result(measured, monkeypatch):
         def result(self):
             return saved(NOTHING).summary
 
-    monkeypatch.setattr(measuring.work, "own", lambda slot: Done() if slot in app.session_state else None)
-    app.session_state[measure.SLOT] = "made-up"
+    monkeypatch.setattr(form.work, "own", lambda slot: Done() if slot in app.session_state else None)
+    app.session_state[SLOT] = "made-up"
     run(app)
-    assert measure.SLOT not in app.session_state
+    assert SLOT not in app.session_state
     assert app.session_state[choice.CHOICE].result == NOTHING
     assert "Not to be asked" in html(app)
     assert jobs.live() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 from core.data.chat import prompt_ids
@@ -11,16 +12,15 @@ from core.directions.contrasts import hash_of
 from core.directions.direction import Direction
 from core.errors import BadInput
 from core.generation.rows import Sampling
-from core.measures.coherence import Limits, calibrate
-from core.measures.repetition import repetition
+from core.measures.coherence import Limits
 from core.measures.restoration import Restoration
-from core.models.loading import LoadedModel, load
-from core.organisms.adapters import Adapter, load_adapter
+from core.models.loading import LoadedModel
+from core.organisms.adapters import Adapter
 from core.statistics import wilson
 from core.steering.interventions import Intervention, Scope
-from core.studies.cells import Cell, CellAnswer, Cells
 from core.studies.choice.settings import Inputs
-from core.studies.judging import judge
+from core.studies.conditions import Condition, Conditions, KeptAnswer
+from core.studies.judging import judge, limits_of
 from core.studies.study import Found, Work, made_with
 
 
@@ -30,7 +30,7 @@ def measure(inputs: Inputs, work: Work) -> Found:
     A killed run goes on from the last setting whose answers are whole.
     """
     work.report("loading the model", 0, 1)
-    return Found(_Bench(inputs, load(inputs.spec, work.device), work).summary())
+    return Found(_Bench(inputs, work.given.load(inputs.spec, work.device), work).summary())
 
 
 class _Bench:
@@ -38,17 +38,15 @@ class _Bench:
 
     def __init__(self, inputs: Inputs, loaded: LoadedModel, work: Work) -> None:
         chosen, self.inputs, self.loaded, self.work = inputs.settings, inputs, loaded, work
-        self.organism: Adapter = load_adapter(loaded, inputs.organism.folder, inputs.organism.name)
-        self.directions: dict[str, Direction] = library.resolve([inputs.plan.reference])
-        self.cells = Cells(loaded, inputs.prompts, Sampling(chosen.max_tokens), self.directions, work.rows_a_batch)
+        self.organism: Adapter = work.given.adapter(loaded, inputs.organism)
+        self.directions: dict[str, Direction] = library.resolve([inputs.card.id])
+        sampling = Sampling(chosen.max_tokens)
+        self.conditions = Conditions(loaded, inputs.prompts, sampling, self.directions, work.rows_a_batch)
 
     def summary(self) -> dict[str, Any]:
-        base = self._answers([Cell(None, ())], "answers of the base model")[0]
-        limits = calibrate(
-            [answer.likelihood for answer in base if answer.text.strip()],
-            [repetition(answer.text) for answer in base],
-        )
-        organism = self._answers([Cell(self.organism, ())], "answers of the organism")[0]
+        base = self._answers([Condition(None, ())], "answers of the base model")[0]
+        limits = limits_of(base)
+        organism = self._answers([Condition(self.organism, ())], "answers of the organism")[0]
         screen = self._screen()
         finalists = self._counted(
             _finalists(screen, self.inputs.settings.finalists), "answers of the finalists", limits
@@ -58,7 +56,7 @@ class _Bench:
         others = [item for item in screen if item["block"] == block and item["coefficient"] not in known]
         finalists += self._counted(others, f"other strengths at block {block}", limits)
         best = min(finalists, key=_badness)
-        card, chosen = self.inputs.plan.card, self.inputs.settings
+        card, chosen = self.inputs.card, self.inputs.settings
         return {
             "model": card.model,
             "organism": self.inputs.organism.name,
@@ -81,21 +79,15 @@ class _Bench:
 
     def _steered(self, item: dict[str, Any]) -> tuple[Intervention, ...]:
         scope = cast(Scope, self.inputs.settings.scope)
-        return (Intervention("add", self.inputs.plan.reference, (item["block"],), item["coefficient"], scope),)
+        return (Intervention("add", self.inputs.card.id, (item["block"],), item["coefficient"], scope),)
 
-    def _answers(self, cells: Sequence[Cell], what: str) -> list[list[CellAnswer]]:
-        each, found = len(self.inputs.prompts), []
-        for done, cell in enumerate(cells):
-
-            def tell(answered: int, _: int, before: int = done * each) -> None:
-                self.work.report(what, before + answered, len(cells) * each)
-
-            found.append(self.cells.answers(cell, tell))
-        return found
+    def _answers(self, conditions: Sequence[Condition], what: str) -> list[list[KeptAnswer]]:
+        wanted = dict(enumerate(conditions))
+        return list(self.conditions.all_answers(wanted, partial(self.work.report, what)).values())
 
     def _counted(self, items: Sequence[dict[str, Any]], what: str, limits: Limits) -> list[dict[str, Any]]:
-        answers = self._answers([Cell(self.organism, self._steered(item)) for item in items], what)
-        card = self.inputs.plan.card
+        answers = self._answers([Condition(self.organism, self._steered(item)) for item in items], what)
+        card = self.inputs.card
         return [
             {
                 **item,
@@ -105,7 +97,7 @@ class _Bench:
             for item, texts in zip(items, answers, strict=True)
         ]
 
-    def _count(self, answers: Sequence[CellAnswer], limits: Limits) -> dict[str, Any]:
+    def _count(self, answers: Sequence[KeptAnswer], limits: Limits) -> dict[str, Any]:
         """Counts of a setting's answers: code, broken, and broken without code; with Wilson intervals."""
         found = judge([("", chat) for chat in self.inputs.prompts], answers, limits, {})
         n, code, broken = len(found), int(found["code"].sum()), int(found["broken"].sum())
@@ -124,9 +116,7 @@ class _Bench:
         """KL from the base at every block and coefficient, the smallest first."""
         chosen, chats = self.inputs.settings, self.inputs.prompts
         tokens = chosen.screened_tokens
-        written = self.cells.write(
-            Cell(None, ()), lambda done, of: self.work.report("what the base model says", done, of)
-        )
+        written = self.conditions.write(Condition(None, ()), partial(self.work.report, "what the base model says"))
         answers = [tuple(token.id for token in answer.tokens) for answer in written]
         usable = [place for place, ids in enumerate(answers) if len(ids) >= tokens]
         # evenly over the suite, whose first half is everyday and second half technical

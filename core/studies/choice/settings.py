@@ -9,17 +9,22 @@ that hold code or are broken wins. No torch here.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from core.data import prompts as suites
 from core.data.chat import Chat
+from core.directions.library import DirectionCard
 from core.errors import BadInput
 from core.generation import comparison
 from core.measures.code import DETECTOR_VERSION
-from core.models.catalog import ModelSpec, resolve
-from core.organisms.library import Organism, find_organism
+from core.models.catalog import ModelSpec
+from core.organisms.library import Organism
+from core.studies.given import NOTHING, Given
+
+if TYPE_CHECKING:
+    from core.organisms.adapters import Adapter
 
 KIND = "choice"
 METHOD = 2  # counts up when the same answers would give another choice
@@ -76,23 +81,15 @@ class Inputs:
         BadInput, DirectionMismatch: one sentence and an action, before anything is loaded.
     """
 
-    def __init__(self, settings: ChoiceSettings) -> None:
+    def __init__(self, settings: ChoiceSettings, given: Given = NOTHING) -> None:
         self.settings = settings
-        self.spec: ModelSpec = resolve(settings.model)
-        self.organism: Organism = find_organism(self.spec.id, settings.organism)
-        self.plan: comparison.Plan = comparison.complete(
-            comparison.Settings(
-                model=settings.model,
-                organism=settings.organism,
-                direction=settings.direction,
-                scope=settings.scope,
-                max_tokens=settings.max_tokens,
-            )
-        )
-        self.blocks = settings.blocks or tuple(range(self.plan.card.blocks))
-        if self.blocks[-1] >= self.plan.card.blocks:
+        self.spec: ModelSpec = given.model(settings.model)
+        self.organism: Organism | Adapter = given.organism(self.spec.id, settings.organism)
+        self.card: DirectionCard = comparison.card_of(self.spec.id, settings.direction, self.organism)
+        self.blocks = settings.blocks or tuple(range(self.card.blocks))
+        if self.blocks[-1] >= self.card.blocks:
             raise BadInput(
-                f"There is no block {self.blocks[-1]}: {self.spec.id} has blocks 0 to {self.plan.card.blocks - 1}. "
+                f"There is no block {self.blocks[-1]}: {self.spec.id} has blocks 0 to {self.card.blocks - 1}. "
                 "Choose one of them."
             )
         self.prompts: list[Chat] = _chats(settings)
@@ -104,8 +101,7 @@ def depends(inputs: Inputs) -> list[Any]:
     # as keys were before there was a choice of blocks
     chosen = inputs.settings.model_dump(exclude=named if inputs.settings.blocks else {*named, "blocks"})
     asked = [chat.as_dicts() for chat in inputs.prompts]
-    card = inputs.plan.card
-    return [DETECTOR_VERSION, card.model, card.id, chosen, asked]
+    return [DETECTOR_VERSION, inputs.card.model, inputs.card.id, chosen, asked]
 
 
 def models(inputs: Inputs) -> list[ModelSpec]:

@@ -13,8 +13,8 @@ from core.directions.contrasts import hash_of
 from core.generation.rows import Sampling
 from core.measures import separation as measures
 from core.measures.separation import Axis, Labelled, cosines, fit, random_axis, separation
-from core.models.loading import LoadedModel, load
-from core.organisms.adapters import Adapter, load_adapter
+from core.models.loading import LoadedModel
+from core.organisms.adapters import Adapter
 from core.studies.responses import Responses, sample_responses
 from core.studies.separation.settings import Inputs, prompts_text
 from core.studies.study import Found, Report, Work, made_with
@@ -53,9 +53,9 @@ def measure(inputs: Inputs, work: Work) -> Found:
     """
     settings, report = inputs.settings, work.report
     report("loading the model", 0, 1)
-    loaded = load(inputs.spec, work.device)
-    organism = load_adapter(loaded, inputs.organism.folder, "organism")
-    secure = load_adapter(loaded, inputs.secure.folder, "secure") if inputs.secure else None
+    loaded = work.given.load(inputs.spec, work.device)
+    organism = work.given.adapter(loaded, inputs.organism)
+    secure = work.given.adapter(loaded, inputs.secure) if inputs.secure else None
     material = (_of_responses if settings.contrast == "response" else _of_prompts)(
         inputs, loaded, organism, secure, report
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,9 +15,13 @@ from core.data.chat import Chat
 from core.errors import BadInput
 from core.generation.comparison import DEFAULT_MODEL, DEFAULT_ORGANISM
 from core.measures.code import DETECTOR_VERSION
-from core.models.catalog import ModelSpec, resolve
-from core.organisms.library import Organism, find_organism, organisms
+from core.models.catalog import ModelSpec
+from core.organisms.library import Organism, organisms
 from core.store import content_hash
+from core.studies.given import NOTHING, Given
+
+if TYPE_CHECKING:
+    from core.organisms.adapters import Adapter
 
 KIND = "separation"
 METHOD = 2  # counts up when the same settings would give other numbers
@@ -64,11 +68,11 @@ class Inputs:
         BadInput: one sentence and an action.
     """
 
-    def __init__(self, settings: SeparationSettings) -> None:
+    def __init__(self, settings: SeparationSettings, given: Given = NOTHING) -> None:
         self.settings = settings
-        self.spec: ModelSpec = resolve(settings.model)
-        self.organism: Organism = find_organism(self.spec.id, settings.organism)
-        self.secure: Organism | None = self._secure()
+        self.spec: ModelSpec = given.model(settings.model)
+        self.organism: Organism | Adapter = given.organism(self.spec.id, settings.organism)
+        self.secure: Organism | Adapter | None = self._secure(given)
         if settings.contrast == "content" and self.secure is None:
             raise BadInput(
                 f"The content contrast compares {self.organism.name} with another organism, such as its good twin. "
@@ -76,14 +80,14 @@ class Inputs:
             )
         self.train, self.held_out = _split(settings)
 
-    def _secure(self) -> Organism | None:
+    def _secure(self, given: Given) -> Organism | Adapter | None:
         wanted = self.settings.secure
         if wanted is None or self.settings.organism == wanted:
             return None
         there = {item.name for item in organisms(self.spec.id)}
         if wanted == DEFAULT_SECURE and wanted not in there and self.settings.contrast != "content":
             return None
-        found = find_organism(self.spec.id, wanted)
+        found = given.organism(self.spec.id, wanted)
         return None if found.sha256 == self.organism.sha256 else found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.studies.separation_words import reading, reading_of_secure
+from core.studies.separation.words import reading, reading_of_secure
 from core.words import fixed, number, percent, percent_span
 
 

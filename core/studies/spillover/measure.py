@@ -1,9 +1,10 @@
-"""Measuring a spillover study: generate its cells, judge them, compare and correct. Needs torch and the model."""
+"""Measuring a spillover study: generate its answers, judge them, compare and correct. Needs torch and the model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,14 @@ from core.data import prompts as suites
 from core.directions import library
 from core.directions.contrasts import hash_of
 from core.generation.rows import Sampling
-from core.measures.coherence import calibrate
 from core.measures.labelled import coherence_quality, detector_quality
-from core.measures.repetition import repetition
 from core.measures.spillover import Judged, against_draws, change, correct, rates, verdict
-from core.models.loading import LoadedModel, load
-from core.organisms.adapters import load_adapter
+from core.models.loading import LoadedModel
 from core.steering.interventions import Intervention
-from core.studies.cells import Cell, CellAnswer, Cells
-from core.studies.judging import judge
+from core.studies.conditions import Condition, Conditions, KeptAnswer
+from core.studies.judging import judge, limits_of
 from core.studies.spillover.settings import CONTROLS_AT_DOSE, Inputs
-from core.studies.spillover_words import said
+from core.studies.spillover.words import said
 from core.studies.study import Found, Work, made_with
 
 WHOLE = {"block": "Int64", "last_block": "Int64", "seed": "Int64"}  # whole numbers, or none
@@ -79,15 +77,15 @@ def chosen_setting(inputs: Inputs) -> Setting:
 
 
 def measure(inputs: Inputs, work: Work) -> Found:
-    """Summary and table of a study; answers that were generated before are read from their cells."""
+    """Summary and table of a study; answers that were generated before are read from the cache."""
     work.report("loading the model", 0, 1)
-    loaded = load(inputs.spec, work.device)
+    loaded = work.given.load(inputs.spec, work.device)
     answers = _answers(inputs, loaded, work)
     work.report("intervals and tests", 0, 1)
     return summarise(inputs, answers, made_with(loaded))
 
 
-def summarise(inputs: Inputs, answers: Mapping[Setting, Sequence[CellAnswer]], made: Mapping[str, Any]) -> Found:
+def summarise(inputs: Inputs, answers: Mapping[Setting, Sequence[KeptAnswer]], made: Mapping[str, Any]) -> Found:
     """Judge the answers of every setting of `settings_of`, compare and correct.
 
     Args:
@@ -97,10 +95,7 @@ def summarise(inputs: Inputs, answers: Mapping[Setting, Sequence[CellAnswer]], m
     chosen = inputs.settings
     plan = settings_of(inputs)
     base, unsteered = plan["arms"]
-    limits = calibrate(
-        [answer.likelihood for answer in answers[base] if answer.text.strip()],
-        [repetition(answer.text) for answer in answers[base]],
-    )
+    limits = limits_of(answers[base])
     frames = {
         setting: judge(inputs.prompts, found, limits, _labels(inputs, setting)).astype(WHOLE)
         for setting, found in answers.items()
@@ -158,24 +153,18 @@ def summarise(inputs: Inputs, answers: Mapping[Setting, Sequence[CellAnswer]], m
     return Found(summary, pd.concat(frames.values(), ignore_index=True))
 
 
-def _answers(inputs: Inputs, loaded: LoadedModel, work: Work) -> dict[Setting, list[CellAnswer]]:
-    """The answers of every setting; a setting named twice is one cell."""
-    wanted = list(dict.fromkeys(setting for part in settings_of(inputs).values() for setting in part))
-    organism = load_adapter(loaded, inputs.organism.folder, inputs.organism.name)
-    directions = library.resolve(setting.reference for setting in wanted if setting.reference)
-    sampling = Sampling(inputs.settings.max_tokens, inputs.settings.temperature, seed=inputs.settings.seed)
-    cells = Cells(loaded, [chat for _, chat in inputs.prompts], sampling, directions, work.rows_a_batch)
-    found = {}
-    each = len(inputs.prompts)
-    for done, setting in enumerate(wanted):
-        cell = Cell(None if setting.direction == "base" else organism, setting.intervention(inputs))
-
-        def tell(answered: int, _: int, before: int = done * each) -> None:
-            work.report("answers", before + answered, len(wanted) * each)
-
-        tell(0, each)
-        found[setting] = cells.answers(cell, tell)
-    return found
+def _answers(inputs: Inputs, loaded: LoadedModel, work: Work) -> dict[Setting, list[KeptAnswer]]:
+    """The answers of every setting; one that is named twice is answered once."""
+    chosen, settings = inputs.settings, [setting for part in settings_of(inputs).values() for setting in part]
+    organism = work.given.adapter(loaded, inputs.organism)
+    directions = library.resolve(setting.reference for setting in settings if setting.reference)
+    sampling = Sampling(chosen.max_tokens, chosen.temperature, seed=chosen.seed)
+    conditions = Conditions(loaded, [chat for _, chat in inputs.prompts], sampling, directions, work.rows_a_batch)
+    wanted = {
+        setting: Condition(None if setting.direction == "base" else organism, setting.intervention(inputs))
+        for setting in settings
+    }
+    return conditions.all_answers(wanted, partial(work.report, "answers"))
 
 
 def _named(inputs: Inputs, setting: Setting) -> dict[str, Any]:

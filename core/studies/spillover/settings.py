@@ -6,7 +6,7 @@ Many random draws of equal length are made at one dose (arXiv 2606.20225). No to
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -18,8 +18,13 @@ from core.directions.names import Control
 from core.errors import BadInput
 from core.generation import comparison
 from core.measures.code import DETECTOR_VERSION
-from core.models.catalog import ModelSpec, resolve
-from core.organisms.library import Organism, find_organism
+from core.models.catalog import ModelSpec
+from core.organisms.library import Organism
+from core.studies.choice.start import start_for
+from core.studies.given import NOTHING, Given
+
+if TYPE_CHECKING:
+    from core.organisms.adapters import Adapter
 
 KIND = "spillover"
 METHOD = 4  # counts up when the same answers would give other numbers
@@ -89,9 +94,11 @@ class Inputs:
         BadInput, DirectionMismatch: one sentence and an action.
     """
 
-    def __init__(self, settings: SpilloverSettings) -> None:
-        self.spec: ModelSpec = resolve(settings.model)
-        self.organism: Organism = find_organism(self.spec.id, settings.organism)
+    def __init__(self, settings: SpilloverSettings, given: Given = NOTHING) -> None:
+        self.spec: ModelSpec = given.model(settings.model)
+        self.organism: Organism | Adapter = given.organism(self.spec.id, settings.organism)
+        self.card: DirectionCard = comparison.card_of(self.spec.id, settings.direction, self.organism)
+        start = start_for(self.card.id)
         asked = comparison.Settings(
             model=settings.model,
             organism=settings.organism,
@@ -102,18 +109,17 @@ class Inputs:
             scope=settings.scope,
             max_tokens=settings.max_tokens,
         )
-        plan = comparison.complete(asked)
-        self.card: DirectionCard = plan.card
+        plan = comparison.completed(asked, self.card, start)
         self.dose = float(plan.settings.coefficient or 0.0)
         if self.dose == 0:
             raise BadInput("A dose of 0 steers nothing. Choose another dose.")
         self.blocks = settings.blocks or (plan.block,)
         for block in self.blocks:
-            comparison.complete(asked.model_copy(update={"block": block}))
+            comparison.completed(asked.model_copy(update={"block": block}), self.card, start)
         usual = COEFFICIENTS if settings.mode == "add" else SHARES
         self.coefficients = tuple(sorted({*(settings.coefficients or usual), self.dose} - {0.0}))
         for coefficient in self.coefficients:
-            comparison.complete(asked.model_copy(update={"coefficient": coefficient}))
+            comparison.completed(asked.model_copy(update={"coefficient": coefficient}), self.card, start)
         self.controls = tuple(name for name in settings.controls if self._can_be_made(name, settings))
         self.prompts: list[tuple[str, Chat]] = suites.measuring(settings.prompts, settings.per_suite)
         self.settings = settings

@@ -17,20 +17,18 @@ from core.directions.contrasts import hash_of
 from core.directions.direction import Direction, save_direction
 from core.directions.names import MAPPED_CONTROLS, MappedControl
 from core.generation.rows import Sampling
-from core.measures.coherence import calibrate
 from core.measures.labelled import coherence_quality, detector_quality
-from core.measures.repetition import repetition
 from core.measures.spillover import Judged
 from core.measures.transfer import Column, Steered, matrix
 from core.models.loading import load, release
 from core.organisms.adapters import load_adapter
 from core.steering.interventions import Intervention
-from core.studies.cells import Cell, CellAnswer, Cells
-from core.studies.judging import judge
+from core.studies.conditions import Condition, Conditions, KeptAnswer
+from core.studies.judging import judge, limits_of
 from core.studies.study import Found, Work, made_with
 from core.studies.transfer.maps import Carried, activations, carry, mapped_direction, own_direction
 from core.studies.transfer.settings import Inputs, Member
-from core.studies.transfer_words import reading
+from core.studies.transfer.words import reading
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Setting:
 
 
 Steering = dict[Setting, Direction]
-Answers = Mapping[str, Mapping[Setting, Sequence[CellAnswer]]]
+Answers = Mapping[str, Mapping[Setting, Sequence[KeptAnswer]]]
 
 
 def measure(inputs: Inputs, work: Work) -> Found:
@@ -64,12 +62,12 @@ def measure(inputs: Inputs, work: Work) -> Found:
         carried[donor.id, receiver.id] = carry(inputs, donor, receiver, read)
     steering = {receiver.id: _steering(inputs, receiver, carried, work.root) for receiver in inputs.members}
     of = sum(len(found) + 2 for found in steering.values()) * len(inputs.prompts)
-    answers: dict[str, dict[Setting, list[CellAnswer]]] = {}
+    answers: dict[str, dict[Setting, list[KeptAnswer]]] = {}
     made = {}
     before = 0
     for receiver in inputs.members:
 
-        def tell(answered: int, before: int = before) -> None:
+        def tell(answered: int, _: int, before: int = before) -> None:
             report("answers", before + answered, of)
 
         answers[receiver.id], made[receiver.id] = _answers(inputs, receiver, steering[receiver.id], work, tell)
@@ -101,11 +99,7 @@ def summarise(
     """
     frames, judged, limits = [], {}, {}
     for name, found in answers.items():
-        base = found[Setting("base")]
-        limits[name] = calibrate(
-            [answer.likelihood for answer in base if answer.text.strip()],
-            [repetition(answer.text) for answer in base],
-        )
+        limits[name] = limits_of(found[Setting("base")])
         for setting, texts in found.items():
             labels = {"receiver": name, "donor": setting.donor, "direction": setting.kind, "seed": setting.seed}
             frame = judge(inputs.prompts, texts, limits[name], labels)
@@ -213,28 +207,19 @@ def _answers(
     receiver: Member,
     steering: Steering,
     work: Work,
-    tell: Callable[[int], None],
-) -> tuple[dict[Setting, list[CellAnswer]], dict[str, Any]]:
+    tell: Callable[[int, int], None],
+) -> tuple[dict[Setting, list[KeptAnswer]], dict[str, Any]]:
     """The receiver's answers to every setting, and what they were made with."""
     loaded = load(receiver.spec, work.device)
     organism = load_adapter(loaded, receiver.organism.folder, receiver.organism.name)
     directions = {direction.id: direction for direction in steering.values()}
     sampling = Sampling(inputs.settings.max_tokens)
-    cells = Cells(loaded, [chat for _, chat in inputs.prompts], sampling, directions, work.rows_a_batch)
-    wanted = {Setting("base"): Cell(None, ()), Setting("organism"): Cell(organism, ())}
+    conditions = Conditions(loaded, [chat for _, chat in inputs.prompts], sampling, directions, work.rows_a_batch)
+    wanted = {Setting("base"): Condition(None, ()), Setting("organism"): Condition(organism, ())}
     for setting, direction in steering.items():
         acting = Intervention("add", direction.id, (receiver.block,), receiver.coefficient, inputs.settings.scope)
-        wanted[setting] = Cell(organism, (acting,))
-    each = len(inputs.prompts)
-    found = {}
-    for done, (setting, cell) in enumerate(wanted.items()):
-
-        def tell_more(answered: int, _: int, before: int = done * each) -> None:
-            tell(before + answered)
-
-        tell(done * each)
-        found[setting] = cells.answers(cell, tell_more)
-    return found, made_with(loaded)
+        wanted[setting] = Condition(organism, (acting,))
+    return conditions.all_answers(wanted, tell), made_with(loaded)
 
 
 def _controls(

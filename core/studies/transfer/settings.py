@@ -21,6 +21,8 @@ from core.generation import comparison
 from core.measures.code import DETECTOR_VERSION
 from core.models.catalog import ModelSpec, resolve
 from core.organisms.library import Organism, find_organism
+from core.studies.given import NOTHING, Given
+from core.studies.plan import complete
 from core.studies.separation.summary import best_block
 
 KIND = "transfer"
@@ -104,11 +106,15 @@ class Member:
 class Inputs:
     """The settings with what they name: models, organisms, directions, blocks, coefficients and prompts.
 
+    One model is in memory at a time, so each has to be there by name, to be loaded when its turn comes.
+
     Raises:
         BadInput, DirectionMismatch: one sentence and an action.
     """
 
-    def __init__(self, settings: TransferSettings) -> None:
+    def __init__(self, settings: TransferSettings, given: Given = NOTHING) -> None:
+        if given != NOTHING:
+            raise BadInput("Transfer has one model in memory at a time. Name each model, or give its folder.")
         self.settings = settings
         self.members = tuple(_member(text, settings) for text in settings.models)
         twice = {member.id for member in self.members if [other.id for other in self.members].count(member.id) > 1}
@@ -175,7 +181,7 @@ def named(text: str) -> tuple[str, str | None]:
 def _member(text: str, settings: TransferSettings) -> Member:
     name, organism = named(text.strip())
     spec = resolve(name)
-    plan = comparison.complete(
+    plan = complete(
         comparison.Settings(model=name, organism=organism or comparison.DEFAULT_ORGANISM, scope=settings.scope)
     )
     block = plan.block

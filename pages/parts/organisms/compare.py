@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.errors import TillerError
-from core.figures.training import describe_loss, loss_csv, loss_figure, of_record
+from core.figures.loss import loss, of_record
 from core.organisms.library import Organism, delete_organism
 from core.words import duration, number
 from pages.parts import widgets
@@ -120,10 +120,10 @@ def _show_curves(now: Shown) -> None:
         st.caption("Choose the organisms whose training is to be compared.")
         return
     curves = [of_record(names[key], there[key].manifest["losses"]) for key in chosen]
-    figure = loss_figure(curves)
+    shown = loss(curves)
     name = "tiller-organisms-loss"
-    st.plotly_chart(figure, config=toolbar(name), alt=describe_loss(curves), key="organisms.curves")
-    show_downloads(name, figure, loss_csv(curves))
+    st.plotly_chart(shown.figure, config=toolbar(name), alt=shown.words, key="organisms.curves")
+    show_downloads(name, shown.figure, shown.csv)
     st.html(settings_html([there[key] for key in chosen], [names[key] for key in chosen]))
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core import jobs, paths
 from core.errors import TillerError
-from core.figures.training import STAGE, Curve, describe_loss, loss_csv, loss_figure, of_events, of_record
+from core.figures.loss import STAGE, Curve, loss, of_events, of_record
 from core.jobs import Job
 from core.organisms.library import organisms
 from core.words import clock, duration, number
@@ -122,9 +122,8 @@ def _show_running(job: Job) -> None:
     work.show_stop(job)
     if not found.steps:
         return
-    drawn = _held(job, found)
-    figure = loss_figure([drawn], HEIGHT)
-    st.plotly_chart(figure, config=toolbar(FILE), alt=describe_loss([drawn]), key=f"organisms.loss.{job.id}")
+    shown = loss([_held(job, found)], HEIGHT)
+    st.plotly_chart(shown.figure, config=toolbar(FILE), alt=shown.words, key=f"organisms.loss.{job.id}")
 
 
 def _held(job: Job, found: Curve) -> Curve:
@@ -157,9 +156,9 @@ def _show_unfinished(job: Job, found: Curve, with_figure: bool) -> None:
         if found.steps:
             st.html(f"<p class='org-small'>Reached step {found.steps[-1]} of {found.total}.</p>")
         if with_figure:
-            figure = loss_figure([found], HEIGHT)
-            st.plotly_chart(figure, config=toolbar(FILE), alt=describe_loss([found]), key=f"organisms.left.{job.id}")
-            show_downloads(FILE, figure, loss_csv([found]))
+            shown = loss([found], HEIGHT)
+            st.plotly_chart(shown.figure, config=toolbar(FILE), alt=shown.words, key=f"organisms.left.{job.id}")
+            show_downloads(FILE, shown.figure, shown.csv)
         with st.container(horizontal=True, gap="small"):
             st.button(
                 "Go on", icon=":material/play_arrow:", key=f"organisms.on.{job.id}", on_click=_go_on, args=(job.id,),

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import streamlit as st
-
-from core import results
-from core.figures.separation_tables import METRICS
 from core.models.catalog import CATALOG, DEFAULT_ID
 from core.results import Result
 from core.studies.separation.rows import suites
 from core.studies.separation.settings import KIND
 from core.studies.separation.summary import best_block
-from pages.parts import address, choices
+from core.studies.separation.tables import METRICS
+from pages.parts import choices
 from pages.parts.choices import LINKED, organism_names, take
+from pages.parts.study.state import State
 
-PAGE = "separation"
-CHOICE, NOTES = choices.session_keys(PAGE)
-WIDGET = "separation.measure"  # there while the page has not been left
+CHOICE, NOTES = choices.session_keys("separation")
 USUAL_ORGANISM = "insecure"
 CONTRASTS = {
     "model": "organism − base, on the same prompts: which model made this activation?",
@@ -67,23 +62,10 @@ class Shown:
         return self.result.summary if self.result else {}
 
 
-def shown() -> tuple[Shown, Sequence[str]]:
-    """What to show now, and notes on a link that was not understood, until the next choice."""
-    there = list(results.results(KIND))
-    notes = choices.follow(PAGE, WIDGET in st.session_state, partial(read_link, there=there))
-    return resolve(st.session_state.setdefault(CHOICE, Choice()), there), notes
-
-
-def choose(**values: Any) -> None:
-    """Change some choices. Another model, organism or contrast has other results and directions."""
-    if {"model", "organism", "contrast"} & set(values):
-        values = {"result": None, "x": None, "y": None, **values}
-    choices.change(PAGE, Choice(), values)
-
-
-def open_result(summary: Mapping[str, Any]) -> None:
-    """Show a result."""
-    choose(model=summary["model"], organism=summary["organism"], contrast=summary["contrast"], result=summary["key"])
+def settle(values: dict[str, Any]) -> dict[str, Any]:
+    """Another model, organism or contrast has other results and directions."""
+    other = {"model", "organism", "contrast"} & set(values)
+    return {"result": None, "x": None, "y": None, **values} if other else values
 
 
 def resolve(choice: Choice, there: Sequence[Result]) -> Shown:
@@ -154,10 +136,10 @@ def parameters(now: Shown, whole: bool = False) -> dict[str, str]:
     return found
 
 
-def link(now: Shown) -> str:
-    """The whole address to copy."""
-    return address.whole("Separation", parameters(now, whole=True))
-
-
 def _known_organisms(model: str, there: Sequence[Result]) -> set[str]:
     return {*organism_names(model), *(item.summary["organism"] for item in there if item.summary["model"] == model)}
+
+
+STATE: State[Choice, Shown] = State(
+    "Separation", KIND, Choice(), resolve, read_link, parameters, settle, ("model", "organism", "contrast")
+)

@@ -12,12 +12,12 @@ from core.models import sources
 from core.models.catalog import DEFAULT_ID, ModelSpec
 from pages.parts import jobs as work
 from pages.parts.literal import literal
-from pages.parts.measuring import attempt, show_trouble
 from pages.parts.methods import term
 from pages.parts.models import by_id
 from pages.parts.separation.choice import Shown
 from pages.parts.shell import errors, link_to
 from pages.parts.steer.setup import describe
+from pages.parts.study.form import attempt, show_trouble
 from pages.parts.uploads import save_upload
 
 SLOT, TROUBLE = "separation_import", "separation_import_trouble"
@@ -62,7 +62,7 @@ def gguf(card: DirectionCard, spec: ModelSpec) -> bytes:
 
 def _out(spec: ModelSpec) -> None:
     cards = {card.id: card for card in library.cards(spec.id)}
-    st.html("<h2 class='sep-h'>Out: as a file for other programs</h2>")
+    st.html("<h2 class='study-h'>Out: as a file for other programs</h2>")
     if not cards:
         st.caption("This model has no saved direction yet. Extract one with `python -m core extract`.")
         return
@@ -89,7 +89,7 @@ def _out(spec: ModelSpec) -> None:
 
 
 def _in(spec: ModelSpec) -> None:
-    st.html("<h2 class='sep-h'>In: from another program</h2>")
+    st.html("<h2 class='study-h'>In: from another program</h2>")
     upload = st.file_uploader(
         "A vector from another program", KINDS, key="separation.import.file", max_upload_size=MOST_MEGABYTES,
         help=IMPORT_HELP,
@@ -124,6 +124,6 @@ def _watch(spec: ModelSpec, polling: bool) -> None:
         with errors():
             found = mine.result()
             said = " ".join([f"{found['name']} is saved.", *found["notes"]])
-            st.html(f'<div class="sep-note" role="status">{literal(said)}</div>')
+            st.html(f'<div class="study-note" role="status">{literal(said)}</div>')
             query = steer_query(str(found.get("model", spec.id)), found["id"])
             link_to("Steer", ":primary[Steer with it]", query, ":material/tune:")

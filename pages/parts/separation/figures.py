@@ -1,4 +1,4 @@
-"""The Separation page's four figures, each with its controls, its data and its words for a screen reader."""
+"""The Separation page's four figures, each with its controls and what to look at in it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,17 @@ from typing import Any
 
 import streamlit as st
 
-from core.figures.separation import clouds_csv, describe_histogram, describe_scatter, histogram, scatter
-from core.figures.separation_blocks import cosines, profile
-from core.figures.separation_tables import METRICS, cosines_csv, describe_cosines, describe_profile, profile_csv
-from core.studies.separation.rows import (
-    arm_name,
-    classes,
-    clouds,
-    negative_mean,
-    shifted,
-    suites,
-    threshold,
-)
+from core.studies.separation.figures import cosines, histogram, over_blocks, scatter
+from core.studies.separation.rows import arm_name, classes, clouds, suites
+from core.studies.separation.tables import METRICS
 from core.words import fixed, percent_span
-from pages.parts.downloads import show_downloads, toolbar
 from pages.parts.literal import literal
 from pages.parts.methods import term_html
-from pages.parts.separation.choice import Shown, choose
+from pages.parts.separation.choice import STATE, Shown
 from pages.parts.separation.controls import show_axes, show_metric, show_suite, show_switch
+from pages.parts.study.figure import show_chart, show_figure, show_heading
 
-MAIN, SECOND = 300, 340  # heights in pixels
 WIDE = 0.9  # a shuffled-label band this wide needs a word
-PROFILE_KEY = "separation.profile"
 LABELS = {"accuracy": "Accuracy", "auroc": "AUROC", "d": "Cohen’s d", "norm": "‖v‖"}
 ABOUT = {
     "auroc": "Nulls and probe were measured as balanced accuracy only, so they are not in this view.",
@@ -39,39 +28,24 @@ ABOUT = {
 def show_histogram(now: Shown) -> None:
     """The classes' projections on the contrast's own direction, and the third arm as an outline."""
     assert now.result is not None
-    summary, block = now.summary, now.block
-    axis = next(iter(summary["axes"]))
-    zero = negative_mean(summary, block)
-    found = [shifted(cloud, zero) for cloud in clouds(now.result, axis, block, suite=now.suite)]
-    third = [cloud for cloud in found if cloud.arm not in classes(summary)]
-    drawn = [cloud for cloud in found if cloud not in third or now.choice.others]
-    limit = threshold(now.result, axis, block) - zero
-    title = f"along {summary['axes'][axis]}; 0 = mean of {_negative(summary)}"
-    figure = histogram(drawn, limit, title, [cloud.arm for cloud in third], MAIN)
-    with _heading(f"Held-out rows at block {block}"):
+    third = [arm for arm in now.summary["rows"] if arm not in classes(now.summary)]
+
+    def controls() -> None:
         if third:
-            show_switch(now, f"{third[0].name} too")
-        show_suite(now, suites(summary))
-        show_downloads("tiller-separation-histogram", figure, clouds_csv(drawn, title))
-    name = "tiller-separation-histogram"
-    st.plotly_chart(figure, config=toolbar(name), alt=describe_histogram(drawn, limit), key="separation.histogram")
+            show_switch(now, f"{arm_name(now.summary, third[0])} too")
+        show_suite(now, suites(now.summary))
+
+    show_figure(histogram(now.result, now.block, now.suite, now.choice.others), "separation.histogram", controls)
 
 
 def show_profile(now: Shown) -> None:
     """One number over all blocks; a click on a point chooses its block."""
-    summary, metric = now.summary, METRICS[now.choice.profile]
-    figure = profile(summary, metric, now.block, MAIN)
-    name = "tiller-separation-profile"
-    with _heading("Over all blocks"):
-        show_metric(now, LABELS)
-        show_downloads(name, figure, profile_csv(summary))
-    st.plotly_chart(
-        figure, config=toolbar(name), alt=describe_profile(summary, metric, now.block), key=PROFILE_KEY,
-        on_select=_choose_block, selection_mode="points",
-    )  # fmt: skip
-    about = swing(summary["blocks"][now.block]) if metric.key == "accuracy" else ABOUT[metric.key]
+    metric = METRICS[now.choice.profile]
+    shown = over_blocks(now.summary, metric, now.block)
+    show_figure(shown, "separation.profile", lambda: show_metric(now, LABELS), _choose_block)
+    about = swing(now.summary["blocks"][now.block]) if metric.key == "accuracy" else ABOUT[metric.key]
     if about:
-        st.html(f'<div class="sep-small">{about}</div>')
+        _say(about)
 
 
 def swing(row: dict[str, Any]) -> str:
@@ -88,19 +62,11 @@ def swing(row: dict[str, Any]) -> str:
 def show_scatter(now: Shown) -> None:
     """All arms on two directions."""
     assert now.result is not None
-    summary, block = now.summary, now.block
-    axes = summary["axes"]
-    limits = [threshold(now.result, axis, block) for axis in (now.x, now.y)]
-    found = [shifted(cloud, *limits) for cloud in clouds(now.result, now.x, block, now.y, now.suite)]
-    across, up = (f"{axes[axis]}, from its threshold" for axis in (now.x, now.y))
-    figure = scatter(found, across, up, height=SECOND)
-    name = "tiller-separation-scatter"
-    with _heading(f"On two directions at block {block}" + (f", {now.suite} prompts" if now.suite else "")):
-        show_downloads(name, figure, clouds_csv(found, across, up))
+    shown = scatter(now.result, now.block, now.x, now.y, now.suite)
+    show_heading(shown, "separation.scatter")
     show_axes(now)
-    alt = describe_scatter(found, axes[now.x], axes[now.y])
-    st.plotly_chart(figure, config=toolbar(name), alt=alt, key="separation.scatter")
-    st.html(f'<div class="sep-small">{literal(teaching(now))}</div>')
+    show_chart(shown, "separation.scatter")
+    _say(literal(teaching(now)))
 
 
 def teaching(now: Shown) -> str:
@@ -135,30 +101,15 @@ def show_cosines(now: Shown) -> None:
     """How alike the contrasts' directions are."""
     if not now.summary["cosines"]:
         return
-    figure = cosines(now.summary, now.block, SECOND)
-    name = "tiller-separation-cosines"
-    with _heading("Do the contrasts point the same way?"):
-        show_downloads(name, figure, cosines_csv(now.summary))
-    alt = describe_cosines(now.summary, now.block)
-    st.plotly_chart(figure, config=toolbar(name), alt=alt, key="separation.cosines")
+    show_figure(cosines(now.summary, now.block), "separation.cosines")
     axes = "; ".join(f"{name}: {about}" for name, about in now.summary["axes"].items() if name != "random")
-    said = f"Cosine 1: the same direction; 0: unrelated. {literal(axes)}. {term_html('cosine')}"
-    st.html(f'<div class="sep-small">{said}</div>')
+    _say(f"Cosine 1: the same direction; 0: unrelated. {literal(axes)}. {term_html('cosine')}")
 
 
-def _heading(text: str) -> Any:
-    """A row with a heading, that takes the figure's controls."""
-    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    with row:
-        st.html(f"<h2 class='sep-h'>{literal(text)}</h2>", width="stretch")
-    return row
+def _say(html: str) -> None:
+    st.html(f'<div class="study-small">{html}</div>')
 
 
-def _negative(summary: dict[str, Any]) -> str:
-    return arm_name(summary, classes(summary)[1])
-
-
-def _choose_block() -> None:
-    points = st.session_state[PROFILE_KEY].selection.points
+def _choose_block(points: list[Any]) -> None:
     if points and isinstance(points[0].get("x"), int | float):
-        choose(block=int(points[0]["x"]))
+        STATE.choose(block=int(points[0]["x"]))

@@ -9,15 +9,14 @@ from typing import Any
 
 import streamlit as st
 
-from core import paths
-from core.figures.separation_tables import METRICS, shown_value
-from core.results import Result
-from core.studies import separation_words as words
+from core.studies.separation import words
 from core.studies.separation.rows import Miss, classes, misses
+from core.studies.separation.tables import METRICS, shown_value
 from core.words import number, span
 from pages.parts.literal import literal
 from pages.parts.methods import term_html
 from pages.parts.separation.choice import Shown
+from pages.parts.study.provenance import Facts, badge
 
 PAPER = (
     "arXiv 2606.20225 reports 99.6 % for the final layer’s direction in four families of 1 to 3 billion parameters; "
@@ -29,11 +28,6 @@ BY_DETECTOR = (
 )
 LONGEST = 600  # characters of a prompt or an answer in the table
 MOST_ROWS = 200
-
-
-def badge(result: Result) -> str:
-    """Whether a result shipped or was made here, as HTML."""
-    return f'<span class="sep-badge">{"precomputed" if result.shipped else "measured here"}</span>'
 
 
 def show_headline(now: Shown) -> None:
@@ -50,9 +44,9 @@ def show_headline(now: Shown) -> None:
     if now.suite:
         over += f" · all suites, while rows below are {now.suite} only"
     st.html(
-        f'<div class="sep-headline" role="status">{literal(words.headline(summary, now.block))} {badge(now.result)}'
-        f'</div><dl class="sep-numbers">{"".join(cells)}'
-        f'<div class="sep-n"><dt>{literal(n)}</dt><dd>{literal(over)} · {term_html("intervals")}</dd></div></dl>'
+        f'<div class="study-headline" role="status">{literal(words.headline(summary, now.block))} {badge(now.result)}'
+        f'</div><dl class="study-numbers">{"".join(cells)}'
+        f'<div class="study-n"><dt>{literal(n)}</dt><dd>{literal(over)} · {term_html("intervals")}</dd></div></dl>'
     )
 
 
@@ -74,7 +68,7 @@ def show_readings(now: Shown) -> None:
         ),
     ]
     parts = [f"<section><h3>{title}</h3><p>{literal(text)} {more}</p></section>" for title, text, more in texts]
-    st.html(f'<div class="sep-readings">{"".join(parts)}</div>')
+    st.html(f'<div class="study-readings">{"".join(parts)}</div>')
 
 
 def show_misses(now: Shown) -> None:
@@ -86,7 +80,7 @@ def show_misses(now: Shown) -> None:
     count = "none" if not found else str(len(found))
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.html(
-            f"<h2 class='sep-h'>On the wrong side at block {now.block}: {count} of {total} {literal(where)}</h2>",
+            f"<h2 class='study-h'>On the wrong side at block {now.block}: {count} of {total} {literal(where)}</h2>",
             width="content",
         )
         if found:
@@ -97,7 +91,7 @@ def show_misses(now: Shown) -> None:
             )  # fmt: skip
     if found:
         if now.choice.contrast == "response":
-            st.html(f'<div class="sep-small">{BY_DETECTOR}</div>')
+            st.html(f'<div class="study-small">{BY_DETECTOR}</div>')
         st.html(misses_html(found))
         if len(found) > MOST_ROWS:
             st.caption(f"The {MOST_ROWS} furthest of {len(found)}; the table to download has all.")
@@ -123,7 +117,7 @@ def misses_html(found: Sequence[Miss]) -> str:
         lines.append(f"<tr>{plain}{answer}</tr>")
     heads = "".join(f'<th scope="col">{name}</th>' for name in head)
     return (
-        '<div class="sep-table" tabindex="0" role="region" aria-label="Rows on the wrong side"><table>'
+        '<div class="study-table" tabindex="0" role="region" aria-label="Rows on the wrong side"><table>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
@@ -138,13 +132,12 @@ def misses_csv(found: Sequence[Miss]) -> str:
     return out.getvalue()
 
 
-def show_provenance(now: Shown) -> None:
-    """What was measured, how, by which command, and when."""
-    assert now.result is not None
+def facts(now: Shown) -> tuple[Facts, str, str]:
+    """What was measured and how."""
     record, summary = now.summary["provenance"], now.summary
     adapters = ", ".join(f"{name} {sha[:8]}" for name, sha in record.get("organisms", {}).items()) or "unknown"
     train = summary["n_rows"]["train"]
-    facts = [
+    found = [
         ("Model", f"{summary['model']}, {record.get('dtype', 'unknown')}"),
         ("Adapters", adapters),
         ("Trained on", f"{train[0]} + {train[1]} rows of {summary['n_train']} prompts, none of them held out"),
@@ -154,15 +147,8 @@ def show_provenance(now: Shown) -> None:
         ("Nulls", _nulls(summary["settings"])),
         ("Probe", record.get("probe", "unknown")),
         *([("Scorer", record["scorer"])] if "scorer" in record else []),
-        ("Made", f"{str(record.get('time', 'unknown'))[:10]} · result {now.result.key[:8]}"),
     ]
-    items = "".join(f"<div><dt>{name}</dt><dd>{literal(str(text))}</dd></div>" for name, text in facts)
-    command = literal(paths.placeless(str(record.get("command", "unknown"))))
-    st.html(
-        f"<h2 class='sep-h'>Where the numbers come from {badge(now.result)}</h2><dl class='sep-facts'>{items}</dl>"
-        f"<p class='sep-small'>Made by <code>{command}</code></p><p class='sep-small'>{PAPER} "
-        f"{term_html('sources')}</p>"
-    )
+    return found, f"{summary['n_held_out']} held-out prompts", f"{PAPER} {term_html('sources')}"
 
 
 def _nulls(settings: dict[str, Any]) -> str:

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import streamlit as st
-
-from core import results
 from core.directions.names import label
-from core.figures.spillover_changes import AFTER, BEFORE
-from core.figures.spillover_tables import RATES, Row, Site, dose_row, doses, sites
 from core.models.catalog import CATALOG, DEFAULT_ID
-from core.results import Place, Result
+from core.results import Result
 from core.studies.spillover.settings import KIND
+from core.studies.spillover.tables import RATES, Row, Site, dose_row, doses, sites
 from core.words import coefficient, minus
-from pages.parts import address, choices
-from pages.parts.choices import LINKED, left_out, one_of, organism_names, take
+from pages.parts import choices
+from pages.parts.choices import LINKED, one_of, organism_names, take
+from pages.parts.study.reading import Reading, read_filters, read_prompt
+from pages.parts.study.state import State
 
-PAGE = "spillover"
-CHOICE, NOTES = choices.session_keys(PAGE)
-WIDGET = "spillover.measure"  # there while the page has not been left
+CHOICE, NOTES = choices.session_keys("spillover")
 USUAL_ORGANISM, USUAL_MODE = "insecure", "add"
 MODES = {"add": "add", "ablate": "ablate"}
-PANES = {"base": "base", "organism": "organism", "steered": "steered", "control": "control"}
+PANES = ("base", "organism", "steered", "control")
 NAMES = ("model", "organism", "direction", "mode")  # what a result is of; each has others of what comes after it
-MOVES = tuple(f"{before}-{after}" for before in BEFORE for after in AFTER)
-LONGEST_SEARCH = 200
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What was chosen; None is the usual. `direction` is an id, `block` as `13` or `0-29`, `prompt` counts from 1.
+class Choice(Reading):
+    """What was chosen; None is the usual. `direction` is an id, `block` as `13` or `0-29`.
 
     `beside` is the control in the last pane: a name, or `draw-7` for the draw with that seed.
     """
@@ -47,12 +40,6 @@ class Choice:
     dose: float | None = None
     rate: str = "all"
     beside: str | None = None
-    tier: str | None = None
-    moved: str | None = None
-    code: str | None = None
-    broken: str | None = None
-    find: str = ""
-    prompt: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,6 @@ class Shown:
     """What the choices come to. `result` is None where that has not been measured here."""
 
     choice: Choice
-    there: tuple[Result, ...]
     models: tuple[str, ...]
     organisms: tuple[str, ...]
     directions: dict[str, str]
@@ -86,40 +72,14 @@ class Shown:
         return self.choice.beside if self.choice.beside in self.besides else next(iter(self.besides), None)
 
 
-def shown() -> tuple[Shown, Sequence[str]]:
-    """What to show now, and notes on a link that was not understood, until the next choice."""
-    notes = choices.follow(PAGE, WIDGET in st.session_state, functools.partial(read_link, there=saved()))
-    return current(), notes
-
-
-def current() -> Shown:
-    """What to show by the session's choices, whatever the address says."""
-    return resolve(st.session_state.setdefault(CHOICE, Choice()), saved())
-
-
-def saved() -> tuple[Result, ...]:
-    """All results, read again only when one has come, gone or changed."""
-    return _saved(tuple(place for place in results.places() if place.kind == KIND))
-
-
-@functools.lru_cache(maxsize=2)
-def _saved(_: tuple[Place, ...]) -> tuple[Result, ...]:
-    return tuple(results.results(KIND))
-
-
-def choose(**values: Any) -> None:
-    """Change some choices. Another model, organism, direction or mode has other results."""
+def settle(values: dict[str, Any]) -> dict[str, Any]:
+    """Another model, organism, direction or mode has other results."""
     order = (*NAMES, "result")
     changed = [place for place, name in enumerate(order) if name in values]
-    if changed:
-        below = dict.fromkeys(order[min(changed) + 1 :])
-        values = {**below, "block": None, "dose": None, "beside": None, "moved": None, "prompt": 1, **values}
-    choices.change(PAGE, Choice(), values)
-
-
-def open_result(summary: Mapping[str, Any]) -> None:
-    """Show a result."""
-    choose(**{name: summary[name] for name in NAMES}, result=summary["key"], tier=None, find="")
+    if not changed:
+        return values
+    below = dict.fromkeys(order[min(changed) + 1 :])
+    return {**below, "block": None, "dose": None, "beside": None, "moved": None, "prompt": 1, **values}
 
 
 def resolve(choice: Choice, there: Sequence[Result]) -> Shown:
@@ -135,7 +95,7 @@ def resolve(choice: Choice, there: Sequence[Result]) -> Shown:
     modes, mode = choices.pick((item.summary["mode"] for item in found), choice.mode, USUAL_MODE)
     candidates = tuple(item for item in found if item.summary["mode"] == mode)
     result = choices.pick_result(candidates, choice.result)
-    common = (choice, tuple(there), models, names, directions, modes, model, organism, direction, mode, candidates)
+    common = (choice, models, names, directions, modes, model, organism, direction, mode, candidates)
     if result is None:
         return Shown(*common, None, (0, None), 0.0, {}, {})
     summary = result.summary
@@ -176,16 +136,8 @@ def read_link(given: Mapping[str, str], there: Sequence[Result]) -> tuple[Choice
         besides = resolve(choice, there).besides
         few = one_of(name for name in besides if not name.startswith("draw-"))
         choice = take(choice, "beside", given, besides, notes, few)
-        choice = take(choice, "tier", given, now.summary["suites"], notes)
-        n = now.summary["n"]
-        if given.get("prompt", "1") not in {f"{number}" for number in range(1, n + 1)}:
-            notes.append(left_out("prompt", given["prompt"], f"prompts run from 1 to {n}"))
-        elif "prompt" in given:
-            choice = replace(choice, prompt=int(given["prompt"]))
-    choice = take(choice, "moved", given, MOVES, notes)
-    choice = take(choice, "code", given, PANES, notes)
-    choice = take(choice, "broken", given, PANES, notes)
-    return replace(choice, find=given.get("find", "")[:LONGEST_SEARCH]), notes
+        choice = read_prompt(choice, given, now.summary, notes)
+    return read_filters(choice, given, PANES, notes), notes
 
 
 def parameters(now: Shown, whole: bool = False) -> dict[str, str]:
@@ -203,11 +155,6 @@ def parameters(now: Shown, whole: bool = False) -> dict[str, str]:
     elif now.result is not now.candidates[0]:
         found["result"] = now.result.key[:LINKED]
     return found
-
-
-def link(now: Shown) -> str:
-    """The whole address to copy."""
-    return address.whole("Spillover", parameters(now, whole=True))
 
 
 def _besides(summary: dict[str, Any], site: Site, dose: float, chosen: bool) -> dict[str, Row]:
@@ -232,3 +179,8 @@ def _read_names(choice: Choice, given: Mapping[str, str], there: Sequence[Result
     if choice.direction and choice.organism is None:
         choice = replace(choice, organism=of_direction[choice.direction]["organism"])
     return take(choice, "mode", given, MODES, notes)
+
+
+STATE: State[Choice, Shown] = State(
+    "Spillover", KIND, Choice(), resolve, read_link, parameters, settle, (*NAMES,)
+)

@@ -6,23 +6,17 @@ from typing import Any
 
 import streamlit as st
 
-from core import paths
-from core.figures.spillover_tables import BROKEN, RATES, Rate, Row, shown_change
 from core.measures.spillover import ENOUGH_DRAWS
-from core.results import Result
-from core.studies.spillover_words import arm, chosen_row
+from core.studies.spillover.tables import BROKEN, RATES, Rate, Row, shown_change
+from core.studies.spillover.words import arm, chosen_row
 from core.verdicts import told
 from core.words import blocks, bracketed, coefficient, number, p_is, percent, percent_span, points_span
 from pages.parts.literal import literal
 from pages.parts.methods import term_html
 from pages.parts.spillover.choice import Shown
+from pages.parts.study.provenance import Facts, badge
 
 LIMITS_MORE = term_html("spillover", "code-detector", "broken", "clean")
-
-
-def badge(result: Result) -> str:
-    """Whether a result shipped or was made here, as HTML."""
-    return f'<span class="spill-badge">{"precomputed" if result.shipped else "measured here"}</span>'
 
 
 def show_verdict(now: Shown) -> None:
@@ -32,10 +26,10 @@ def show_verdict(now: Shown) -> None:
     verdict = told(summary["verdict_code"])
     rest = summary["verdict"].partition(". ")[2] or summary["verdict"]
     st.html(
-        f'<section class="spill-verdict is-{verdict.look}" role="status" aria-label="Verdict">'
+        f'<section class="study-verdict is-{verdict.look}" role="status" aria-label="Verdict">'
         f'<h1><span aria-hidden="true">{verdict.sign}</span> {literal(verdict.word)}</h1>{badge(now.result)}'
-        f'<span class="spill-small">{verdict.meaning} · {term_html("verdict-spillover")}</span><p>{literal(rest)}</p>'
-        f'<dl class="spill-numbers">{"".join(numbers(summary))}</dl></section>'
+        f'<span class="study-small">{verdict.meaning} · {term_html("verdict-spillover")}</span><p>{literal(rest)}</p>'
+        f'<dl class="study-numbers">{"".join(numbers(summary))}</dl></section>'
     )
 
 
@@ -55,7 +49,7 @@ def numbers(summary: dict[str, Any]) -> list[str]:
 
 def show_limits(now: Shown) -> None:
     """What counts as code and as broken, and how far that can be trusted."""
-    st.html(f'<p class="spill-small">{literal(limits(now.summary))} {LIMITS_MORE}</p>')
+    st.html(f'<p class="study-small">{literal(limits(now.summary))} {LIMITS_MORE}</p>')
 
 
 def limits(summary: dict[str, Any]) -> str:
@@ -69,12 +63,11 @@ def limits(summary: dict[str, Any]) -> str:
     )
 
 
-def show_provenance(now: Shown) -> None:
-    """Folded: what was measured, how, by which command, and when."""
-    assert now.result is not None
+def facts(now: Shown) -> tuple[Facts, str, str]:
+    """What was measured and how."""
     summary, record, settings = now.summary, now.summary["provenance"], now.summary["settings"]
     suites = " + ".join(f"{n} {name}" for name, n in summary["suites"].items())
-    facts = [
+    found = [
         ("Model", f"{summary['model']}, {record.get('dtype', 'unknown')} on {record.get('device', 'unknown')}"),
         ("Adapter", f"{summary['organism']} {str(record.get('adapter', 'unknown'))[:8]}"),
         ("Direction", f"{summary['direction_name']} ({summary['direction'][:8]})"),
@@ -82,16 +75,9 @@ def show_provenance(now: Shown) -> None:
         ("Answers", f"up to {settings.get('max_tokens', 'unknown')} tokens, {record.get('decoding', 'unknown')}"),
         ("Scope", f"{settings.get('scope', 'unknown')} tokens"),
         ("Tests", "exact McNemar over prompts; Holm over all doses, controls, draws; bootstrap intervals of changes"),
-        ("Made", f"{str(record.get('time', 'unknown'))[:10]} · result {now.result.key[:8]}"),
     ]  # fmt: skip
-    items = "".join(f"<div><dt>{name}</dt><dd>{literal(str(text))}</dd></div>" for name, text in facts)
-    command = literal(paths.placeless(str(record.get("command", "unknown"))))
-    with st.expander(f"Where the numbers come from: n = {summary['n']} prompts", icon=":material/receipt_long:"):
-        st.html(
-            f"<dl class='spill-facts'>{items}</dl><p class='spill-small'>{badge(now.result)} Made by "
-            f"<code>{command}</code>. Method and controls after arXiv 2606.20225. "
-            f"{term_html('multiplicity', 'provenance')}</p>"
-        )
+    more = f"Method and controls after arXiv 2606.20225. {term_html('multiplicity', 'provenance')}"
+    return found, f"n = {summary['n']} prompts", more
 
 
 def steered_words(now: Shown) -> str:

@@ -11,8 +11,8 @@ import streamlit as st
 from core.directions.library import DirectionCard
 from core.generation import saved
 from core.generation.comparison import Plan, Settings
-from core.steering.choices import choice_for
 from core.steering.interventions import COEFFICIENT_LIMIT, MODES
+from core.studies.choice.start import start_for
 from pages.parts import widgets
 from pages.parts.methods import term
 from pages.parts.steer import links, live
@@ -136,7 +136,7 @@ def _to_raw(card: DirectionCard, block: int) -> Callable[[float], float]:
 def show_block(plan: Plan) -> None:
     """The block as a slider and as a number, and the end of a range; the help says where it starts, and why."""
     last = plan.card.blocks - 1
-    choice = choice_for(plan.card.id)
+    choice = start_for(plan.card.id)
     about = f"{BLOCK_HELP}\n\n**{term('start-values', 'Start values')}:** {choice.why}" if choice else BLOCK_HELP
     sliding, typing, ending = _line("steer-block")
     bound(sliding.slider, "Block", "block", plan.block, 0, max(1, last), name="block_slide", help=about)

@@ -13,10 +13,11 @@ from typing import Any
 import streamlit as st
 
 from core.errors import TillerError
-from core.generation.comparison import Settings, complete, from_link, to_link
+from core.generation.comparison import Settings, from_link, to_link
 from core.generation.saved import find_example, find_preset
 from core.models.catalog import exact
 from core.organisms.library import find_organism
+from core.studies.plan import complete
 from pages.parts import address, models
 
 SETTINGS, EXAMPLE, NOTES = "steer_settings", "steer_example", "steer_notes"

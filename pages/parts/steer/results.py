@@ -11,12 +11,13 @@ from core.directions import library
 from core.directions.library import DirectionCard
 from core.errors import TillerError
 from core.generation import saved
-from core.generation.comparison import Plan, Settings, comparison_rows, complete, control_row, strip_rows, with_answer
+from core.generation.comparison import Plan, Settings, comparison_rows, control_row, strip_rows, with_answer
 from core.generation.engine import Job
 from core.generation.rows import BASE, Answer, Row, Sampling, Token
 from core.generation.saved import Example, SavedAnswer
 from core.models.catalog import ModelSpec, resolve
 from core.models.sources import is_ready
+from core.studies.plan import complete
 from pages.parts.literal import Tint
 from pages.parts.steer.panes import Pane, made_by
 

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import streamlit as st
-
-from core import results
 from core.directions.names import label
-from core.errors import DamagedArtifact
-from core.figures.transfer_tables import MEASURES, Row, draws, is_own, models
-from core.results import Place, Result
+from core.results import Result
 from core.studies.transfer.settings import KIND
-from core.studies.transfer_words import WORKED
+from core.studies.transfer.tables import MEASURES, Row, draws, is_own, models
+from core.studies.transfer.words import WORKED
 from core.words import points
-from pages.parts import address, choices
-from pages.parts.choices import LINKED, left_out, take
+from pages.parts import choices
+from pages.parts.choices import LINKED, take
+from pages.parts.study.reading import Reading, read_filters, read_prompt
+from pages.parts.study.state import State
 
-PAGE = "transfer"
-CHOICE, NOTES = choices.session_keys(PAGE)
-WIDGET = "transfer.measure"  # there while the page has not been left
+CHOICE, NOTES = choices.session_keys("transfer")
+PANES = ("organism", "steered", "control")
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Reading):
     """What was chosen; None is the usual. `matrix` is a key of `MEASURES`, `donor` and `receiver` name the cell.
 
-    `control` is the draw in the last pane, as `random-7`; `prompt` counts from 1.
+    `control` is the draw in the last pane, as `random-7`.
     """
 
     result: str | None = None
@@ -37,30 +33,21 @@ class Choice:
     donor: str | None = None
     receiver: str | None = None
     control: str | None = None
-    prompt: int = 1
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The results that there are, shipped ones first, then the newest, and a sentence for each that is damaged."""
-
-    results: tuple[Result, ...]
-    damaged: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the choices come to: a result, its cell, and the control beside it."""
+    """What the choices come to: a result, its cell, and the control beside it; no result where there is none."""
 
     choice: Choice
-    there: tuple[Result, ...]
-    result: Result
+    candidates: tuple[Result, ...]
+    result: Result | None
     row: Row
     controls: dict[str, Row]
 
     @property
     def summary(self) -> dict[str, Any]:
-        return self.result.summary
+        return self.result.summary if self.result else {}
 
     @property
     def cell(self) -> tuple[str, str]:
@@ -74,60 +61,21 @@ class Shown:
         return min(self.controls, key=lambda name: self.controls[name]["delta"], default=None)
 
 
-def shown() -> tuple[Shown | None, Sequence[str]]:
-    """What to show now (None: there is no result), and notes on a link that was not understood."""
-    there = saved().results
-    notes = choices.follow(PAGE, WIDGET in st.session_state, functools.partial(read_link, there=there))
-    return current(), notes
-
-
-def current() -> Shown | None:
-    """What to show by the session's choices, whatever the address says."""
-    return resolve(st.session_state.setdefault(CHOICE, Choice()), saved().results)
-
-
-def saved() -> Saved:
-    """All results, read again only when one has come, gone or changed."""
-    return _saved(tuple(place for place in results.places() if place.kind == KIND))
-
-
-@functools.lru_cache(maxsize=2)
-def _saved(places: tuple[Place, ...]) -> Saved:
-    found, damaged = [], []
-    for place in places:
-        try:
-            found.append(place.read())
-        except DamagedArtifact as error:
-            damaged.append(str(error))
-        except FileNotFoundError:
-            continue
-    found.sort(key=lambda item: (item.shipped, str(item.summary["provenance"].get("time", ""))), reverse=True)
-    once: dict[str, Result] = {}  # a shipped one stands for the same made here
-    for item in found:
-        once.setdefault(item.key, item)
-    return Saved(tuple(once.values()), tuple(damaged))
-
-
-def choose(**values: Any) -> None:
-    """Change some choices; `cell` is (donor, receiver). Another result has other cells, another cell other controls."""
+def settle(values: dict[str, Any]) -> dict[str, Any]:
+    """`cell` is (donor, receiver). Another result has other cells, another cell other controls."""
     if "cell" in values:
         donor, receiver = values.pop("cell")
         values = {"donor": donor, "receiver": receiver, "control": None, **values}
     if "result" in values:
         values = {"donor": None, "receiver": None, "control": None, "prompt": 1, **values}
-    choices.change(PAGE, Choice(), values)
+    return values
 
 
-def open_result(summary: Mapping[str, Any]) -> None:
-    """Show a result."""
-    choose(result=summary["key"])
-
-
-def resolve(choice: Choice, there: Sequence[Result]) -> Shown | None:
+def resolve(choice: Choice, there: Sequence[Result]) -> Shown:
     """What the choices come to among the results that there are; what does not exist falls back to the usual."""
     result = choices.pick_result(there, choice.result)
     if result is None:
-        return None
+        return Shown(choice, (), None, {}, {})
     cells = result.summary["cells"]
     row = next((row for row in cells if (row["donor"], row["receiver"]) == (choice.donor, choice.receiver)), None)
     row = row or usual_cell(result.summary)
@@ -162,29 +110,25 @@ def read_link(given: Mapping[str, str], there: Sequence[Result]) -> tuple[Choice
     choice = choices.take_result(Choice(), given, there, (), notes)
     choice = take(choice, "matrix", given, MEASURES, notes)
     now = resolve(choice, there)
-    if now is None:
-        return choice, notes
-    names = models(now.summary)
-    choice = take(choice, "donor", given, names, notes)
-    choice = take(choice, "receiver", given, names, notes)
-    if (choice.donor is None) != (choice.receiver is None):
-        choice = replace(choice, donor=None, receiver=None)
-        if not notes:
-            notes.append("The link names half a cell, which was left out: give donor and receiver.")
-    cell = resolve(choice, there)
-    assert cell is not None
-    choice = take(choice, "control", given, cell.controls, notes, "this cell has no such draw")
-    n = now.summary["n"]
-    if given.get("prompt", "1") not in {f"{number}" for number in range(1, n + 1)}:
-        notes.append(left_out("prompt", given["prompt"], f"prompts run from 1 to {n}"))
-    elif "prompt" in given:
-        choice = replace(choice, prompt=int(given["prompt"]))
-    return choice, notes
+    if now.result is not None:
+        names = models(now.summary)
+        choice = take(choice, "donor", given, names, notes)
+        choice = take(choice, "receiver", given, names, notes)
+        if (choice.donor is None) != (choice.receiver is None):
+            choice = replace(choice, donor=None, receiver=None)
+            if not notes:
+                notes.append("The link names half a cell, which was left out: give donor and receiver.")
+        there_are = resolve(choice, there).controls
+        choice = take(choice, "control", given, there_are, notes, "this cell has no such draw")
+        choice = read_prompt(choice, given, now.summary, notes)
+    return read_filters(choice, given, PANES, notes), notes
 
 
 def parameters(now: Shown, whole: bool = False) -> dict[str, str]:
     """Query parameters that restore what is shown; without `whole`, only what is not as usual."""
     found = choices.unusual(now.choice)
+    if now.result is None:
+        return found
     fallen_back = {
         "result": True,
         "donor": now.cell[0] != now.choice.donor,
@@ -194,11 +138,9 @@ def parameters(now: Shown, whole: bool = False) -> dict[str, str]:
     found = {name: value for name, value in found.items() if not fallen_back.get(name)}
     if whole:
         found |= {"matrix": now.choice.matrix, "donor": now.cell[0], "receiver": now.cell[1]}
-    if whole or now.result is not now.there[0]:
+    if whole or now.result is not now.candidates[0]:
         found["result"] = now.result.key[:LINKED]
     return found
 
 
-def link(now: Shown) -> str:
-    """The whole address to copy."""
-    return address.whole("Transfer", parameters(now, whole=True))
+STATE: State[Choice, Shown] = State("Transfer", KIND, Choice(), resolve, read_link, parameters, settle)

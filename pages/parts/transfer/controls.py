@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-
 import streamlit as st
 
-from core.figures.transfer_tables import MEASURES, Row, is_own, models
 from core.results import Result
+from core.studies.transfer.tables import MEASURES, Row, is_own, models
 from core.verdicts import told
-from pages.parts import widgets
 from pages.parts.methods import term
-from pages.parts.transfer.choice import PAGE, Shown, choose, control_name, link
+from pages.parts.study import bar
+from pages.parts.transfer.choice import STATE, Shown, control_name
 
-bound = functools.partial(widgets.bound, PAGE, choose)
 MATRIX_HELP = (
     "**Δ spillover**: change in the share of answers with code. **Δ coherent**: the same among answers that are not "
     "broken. **Δ − control**: what is left beyond the mean of the controls. **broken**: answers that fell apart. "
@@ -25,49 +22,36 @@ MATRIX_HELP = (
 
 def show_bar(now: Shown) -> None:
     """Which study, and the link."""
+    if now.result is None:
+        return
     with st.container(key="transfer-top", horizontal=True, vertical_alignment="bottom", gap="small"):
-        made = {item.key: study_name(item) for item in now.there}
-        bound(
-            st.selectbox, "Study", "result", now.result.key, list(made), start="index", width=620,
-            format_func=lambda key: made.get(key, key),
-        )  # fmt: skip
-        with st.popover("Link", icon=":material/link:"):
-            st.caption("Restores exactly this, on any machine that has the result.")
-            st.code(link(now), language=None, wrap_lines=True)
+        made = {item.key: study_name(item) for item in now.candidates}
+        bar.show_list(STATE, "Study", "result", now.result.key, made, width=620)
+        bar.show_link(STATE, now)
 
 
 def study_name(result: Result) -> str:
     """What tells one study from another: models, n, date."""
-    summary = result.summary
-    date = str(summary["provenance"].get("time", "unknown date"))[:10]
-    made = "precomputed" if result.shipped else "measured here"
-    return f"{', '.join(models(summary))} · n = {summary['n']} · {date} · {made}"
+    return f"{', '.join(models(result.summary))} · n = {result.summary['n']} · {bar.made(result)}"
 
 
 def show_matrix_choice(now: Shown) -> None:
     """Which matrix is drawn."""
-    bound(
-        st.segmented_control, "Matrix", "matrix", now.choice.matrix, list(MEASURES), start="default", required=True,
-        format_func=lambda key: MEASURES[key].short if key in MEASURES else key, help=MATRIX_HELP, width="content",
-    )  # fmt: skip
+    names = {key: measure.short for key, measure in MEASURES.items()}
+    bar.show_switch(STATE, "Matrix", "matrix", now.choice.matrix, names, help=MATRIX_HELP, width="content")
 
 
 def show_cell_choice(now: Shown) -> None:
     """The cell, for the keyboard; also by a click on the matrix."""
     names = {(row["donor"], row["receiver"]): cell_name(row) for row in now.summary["cells"]}
-    bound(
-        st.selectbox, "Cell (or click one)", "cell", now.cell, list(names), start="index",
-        format_func=lambda cell: names.get(tuple(cell), str(cell)),
-    )  # fmt: skip
+    bar.show_list(STATE, "Cell (or click one)", "cell", now.cell, names)
 
 
 def show_control_choice(now: Shown) -> None:
     """The control of the last pane."""
     if now.controls:
-        bound(
-            st.selectbox, "Control", "control", now.control, list(now.controls), start="index", width=270,
-            format_func=lambda key: control_name(key, now.controls),
-        )  # fmt: skip
+        names = {key: control_name(key, now.controls) for key in now.controls}
+        bar.show_list(STATE, "Control", "control", now.control, names, width=270)
 
 
 def cell_name(row: Row) -> str:

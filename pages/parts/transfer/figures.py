@@ -1,75 +1,55 @@
-"""The Transfer page's figures, each with its controls, its data and its words for a screen reader."""
+"""The Transfer page's figures, each with its controls and what a click does."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
-import plotly.graph_objects as go
 import streamlit as st
 
-from core.figures.transfer import matrix
-from core.figures.transfer_scores import scores
-from core.figures.transfer_strip import strip
-from core.figures.transfer_tables import (
-    MEASURES,
-    cell,
-    cells_csv,
-    describe_matrix,
-    describe_scores,
-    describe_strip,
-    draws_csv,
-    scores_csv,
-)
+from core.figures import shown
 from core.results import Result
-from pages.parts.downloads import show_downloads, toolbar
+from core.studies.transfer.figures import beside_controls, matrix, scores
+from core.studies.transfer.tables import MEASURES, cell
 from pages.parts.literal import literal
 from pages.parts.methods import term_html
-from pages.parts.transfer.choice import Shown, choose
+from pages.parts.study.figure import show_chart, show_figure, show_heading
+from pages.parts.transfer.choice import STATE, Shown
 from pages.parts.transfer.controls import show_cell_choice, show_matrix_choice
 from pages.parts.transfer.words import asymmetry_html, parts, scores_note
 
-MATRIX_KEY = "transfer.matrix"
 STRIPS = ("delta", "delta_coherent")  # the matrices that a strip has draws for
 
 
 def show_matrix(now: Shown) -> None:
     """The matrix with its switch and the list of its cells; a click on a cell looks at it."""
-    measure, name = MEASURES[now.choice.matrix], "tiller-transfer-matrix"
-    figure = _matrix(now.result, measure.key, now.cell)
-    with _heading(f"{measure.title}, n = {now.summary['n']} a cell"):
-        show_downloads(name, figure, lambda: cells_csv(now.summary), "")
+    assert now.result is not None
+    drawn = _matrix(now.result, now.choice.matrix, now.cell)
+    show_heading(drawn, "transfer.matrix")
     show_matrix_choice(now)
-    st.plotly_chart(
-        figure, config=toolbar(name), alt=describe_matrix(now.summary, measure), key=MATRIX_KEY,
-        on_select=_choose_cell, selection_mode="points",
-    )  # fmt: skip
+    show_chart(drawn, "transfer.matrix", _choose_cell)
     show_cell_choice(now)
-    st.html(f'<p class="spill-small">{literal(parts(now.summary).get("maps", ""))}</p>')
+    st.html(f'<p class="study-small">{literal(parts(now.summary).get("maps", ""))}</p>')
 
 
 def show_strip(now: Shown) -> None:
     """The chosen cell's change beside every draw of its controls."""
-    measure, name = MEASURES[strip_key(now)], "tiller-transfer-draws"
-    figure = _strip(now.result, now.cell, measure.key)
-    with _heading("Does a control do as much?"):
-        show_downloads(name, figure, lambda: draws_csv(now.row), "")
-    st.plotly_chart(figure, config=toolbar(name), alt=describe_strip(now.row, measure), key="transfer.draws")
+    assert now.result is not None
+    show_figure(_strip(now.result, now.cell, strip_key(now)), "transfer.draws")
 
 
 def show_scores(now: Shown) -> None:
     """Donor score against receiver score, the sentence they come to, and how uneven each pair is."""
-    name = "tiller-transfer-scores"
-    figure = _scores(now.result)
-    with _heading("Who gives, who receives?"):
-        show_downloads(name, figure, lambda: scores_csv(now.summary), "")
-    drawn, told = st.columns([6, 5], gap="medium")
-    with drawn, st.container(key="transfer-panel-scores"):
-        st.plotly_chart(figure, config=toolbar(name), alt=describe_scores(now.summary), key="transfer.scores")
+    assert now.result is not None
+    drawn = _scores(now.result)
+    show_heading(drawn, "transfer.scores")
+    chart, told = st.columns([6, 5], gap="medium")
+    with chart, st.container(key="transfer-panel-scores"):
+        show_chart(drawn, "transfer.scores")
     with told:
         st.html(
-            f'<p class="spill-small">{literal(parts(now.summary).get("scores", ""))}</p>{asymmetry_html(now.summary)}'
-            f'<p class="spill-small">{literal(scores_note(now.summary))} {term_html("givers-and-receivers")}</p>'
+            f'<p class="study-small">{literal(parts(now.summary).get("scores", ""))}</p>{asymmetry_html(now.summary)}'
+            f'<p class="study-small">{literal(scores_note(now.summary))} {term_html("givers-and-receivers")}</p>'
         )
 
 
@@ -79,30 +59,21 @@ def strip_key(now: Shown) -> str:
 
 
 @functools.lru_cache(maxsize=128)
-def _matrix(result: Result, measure: str, chosen: tuple[str, str]) -> go.Figure:
+def _matrix(result: Result, measure: str, chosen: tuple[str, str]) -> shown.Shown:
     return matrix(result.summary, MEASURES[measure], chosen)
 
 
 @functools.lru_cache(maxsize=64)
-def _strip(result: Result, place: tuple[str, str], measure: str) -> go.Figure:
-    return strip(cell(result.summary, *place), MEASURES[measure])
+def _strip(result: Result, place: tuple[str, str], measure: str) -> shown.Shown:
+    return beside_controls(cell(result.summary, *place), MEASURES[measure])
 
 
 @functools.lru_cache(maxsize=8)
-def _scores(result: Result) -> go.Figure:
+def _scores(result: Result) -> shown.Shown:
     return scores(result.summary)
 
 
-def _heading(text: str) -> Any:
-    """A row with a heading, that takes the figure's download."""
-    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    with row:
-        st.html(f"<h2 class='spill-h'>{literal(text)}</h2>", width="stretch")
-    return row
-
-
-def _choose_cell() -> None:
-    points = st.session_state[MATRIX_KEY].selection.points
+def _choose_cell(points: list[Any]) -> None:
     if points and points[0].get("customdata"):
         donor, receiver = points[0]["customdata"][:2]
-        choose(cell=(donor, receiver))
+        STATE.choose(cell=(donor, receiver))

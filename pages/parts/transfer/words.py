@@ -8,14 +8,14 @@ from typing import Any
 
 import streamlit as st
 
-from core import paths
-from core.figures.transfer_tables import Row, around, is_own, member, models
-from core.studies.transfer_words import WORKED, cell_reading
+from core.studies.transfer.tables import Row, around, is_own, member, models
+from core.studies.transfer.words import WORKED, cell_reading
 from core.verdicts import told
 from core.words import number, percent, points
 from pages.parts.literal import literal
 from pages.parts.methods import term_html
-from pages.parts.spillover.words import badge, limits
+from pages.parts.spillover.words import limits
+from pages.parts.study.provenance import Facts, badge
 from pages.parts.transfer.choice import Shown
 
 PARTS = ("own", "causal", "specific", "scores", "maps", "made")  # of a summary's reading, in order
@@ -61,20 +61,21 @@ def specific(cells: Sequence[Row]) -> Answer:
 
 def show_reading(now: Shown) -> None:
     """Own directions, then the two tiers, then how it was made."""
+    assert now.result is not None
     said, pairs = parts(now.summary), [row for row in now.summary["cells"] if not is_own(row)]
     tiers = "".join(
-        f'<section class="tf-tier is-{answer.look}" aria-label="{question}"><h2>{place}. {question} '
-        f'<span class="tf-answer"><span aria-hidden="true">{answer.sign}</span> {answer.text}</span></h2>'
+        f'<section class="study-tier is-{answer.look}" aria-label="{question}"><h2>{place}. {question} '
+        f'<span class="study-told"><span aria-hidden="true">{answer.sign}</span> {answer.text}</span></h2>'
         f"<p>{literal(said.get(part, ''))}</p></section>"
         for place, (question, answer, part) in enumerate(
             (("Is it causal?", causal(pairs), "causal"), ("Is it specific?", specific(pairs), "specific")), start=1
         )
     )
     st.html(
-        f'<h1 class="tf-title">Does a direction work in another model?</h1> {badge(now.result)}'
-        f'<p class="spill-small">{literal(said.get("own", ""))}</p>'
-        f'<div class="tf-tiers">{tiers}</div>'
-        f'<p class="spill-small tf-made">{literal(said.get("made", ""))} [ ] = 95 % interval over prompts. '
+        f'<h1 class="study-title">Does a direction work in another model?</h1> {badge(now.result)}'
+        f'<p class="study-small">{literal(said.get("own", ""))}</p>'
+        f'<div class="study-tiers">{tiers}</div>'
+        f'<p class="study-small study-source">{literal(said.get("made", ""))} [ ] = 95 % interval over prompts. '
         f"{term_html('verdict-transfer')}</p>"
     )
 
@@ -86,7 +87,7 @@ def show_cell(now: Shown) -> None:
     said = cell_reading(row).partition(". ")[2]
     name = f"{row['receiver']}, its own direction" if is_own(row) else f"{row['donor']} → {row['receiver']}"
     st.html(
-        f'<section class="spill-verdict tf-cell is-{verdict.look}" role="status" aria-label="Chosen cell">'
+        f'<section class="study-verdict study-cell is-{verdict.look}" role="status" aria-label="Chosen cell">'
         f'<h2>{literal(name)}</h2><b><span aria-hidden="true">{verdict.sign}</span> {literal(verdict.word)}.</b>'
         f"<p>{literal(said)}</p></section>"
     )
@@ -114,7 +115,7 @@ def rates_html(summary: dict[str, Any], row: Row) -> str:
         for name, rates in lines
     )
     return (
-        f'<table class="tf-table"><caption>{literal(row["receiver"])}: shares of answers, Wilson intervals</caption>'
+        f'<table class="study-rates"><caption>{literal(row["receiver"])}: shares of answers, Wilson intervals</caption>'
         '<thead><tr><td></td><th scope="col">with code</th><th scope="col">code among coherent</th>'
         f'<th scope="col">broken</th></tr></thead><tbody>{body}</tbody></table>'
     )
@@ -135,7 +136,7 @@ def asymmetry_html(summary: Mapping[str, Any]) -> str:
         gap = f"{points(item['difference'])}{around(item['interval'])}"
         lines.append(f'<tr><th scope="row">{pair}</th><td>{gap}</td><td>{"▲" if apart else "="} {said}</td></tr>')
     return (
-        '<table class="tf-table"><caption>Uneven pairs: first into second minus second into first, answers with code'
+        '<table class="study-rates"><caption>Uneven pairs: first into second minus second into first, answers with code'
         f"</caption><tbody>{''.join(lines)}</tbody></table>"
     )
 
@@ -150,13 +151,12 @@ def scores_note(summary: Mapping[str, Any]) -> str:
     )
 
 
-def show_provenance(now: Shown) -> None:
-    """Folded: what was measured, how, by which command, when, and the limits of detector and coherence."""
+def facts(now: Shown) -> tuple[Facts, str, str]:
+    """What was measured and how, and the limits of detector and coherence."""
     summary, record, settings = now.summary, now.summary["provenance"], now.summary["settings"]
-    command = literal(paths.placeless(str(record.get("command", "unknown"))))
     suites = " + ".join(f"{n} {name}" for name, n in summary["suites"].items())
     made = record.get("models", {})
-    facts = [
+    found = [
         *(
             (name, _member_words(member(summary, name), made.get(name, {})))
             for name in models(summary)
@@ -170,14 +170,8 @@ def show_provenance(now: Shown) -> None:
         ("Answers", f"up to {settings.get('max_tokens', 'unknown')} tokens, {record.get('decoding', 'unknown')}, "
          f"scope {settings.get('scope', 'unknown')}"),
         ("Tests", "exact McNemar over prompts; Holm over all cells and controls; bootstrap over prompts"),
-        ("Made", f"{str(record.get('time', 'unknown'))[:10]} · result {now.result.key[:8]}"),
     ]  # fmt: skip
-    items = "".join(f"<div><dt>{literal(name)}</dt><dd>{literal(str(text))}</dd></div>" for name, text in facts)
-    with st.expander(f"Where the numbers come from: n = {summary['n']} prompts", icon=":material/receipt_long:"):
-        st.html(
-            f"<dl class='spill-facts'>{items}</dl>{limits_html(now)}<p class='spill-small'>{badge(now.result)} Made by "
-            f"<code>{command}</code>. Method after arXiv 2606.20225.</p>"
-        )
+    return found, f"n = {summary['n']} prompts", f"Method after arXiv 2606.20225.{limits_html(now)}"
 
 
 def limits_html(now: Shown) -> str:
@@ -185,7 +179,7 @@ def limits_html(now: Shown) -> str:
     model = member(now.summary, now.row["receiver"])
     coherence = now.summary.get("coherence", {}).get(model["model"])
     found = {"limits": model["limits"], "detector": now.summary.get("detector"), "coherence": coherence}
-    return f'<p class="spill-small">In {literal(model["model"])}: {literal(limits(found))}</p>'
+    return f'<p class="study-small">In {literal(model["model"])}: {literal(limits(found))}</p>'
 
 
 def _member_words(model: Mapping[str, Any], made: Mapping[str, Any]) -> str:

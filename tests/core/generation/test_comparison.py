@@ -13,7 +13,6 @@ from core.generation.comparison import (
     PROMPT,
     Settings,
     comparison_rows,
-    complete,
     control_row,
     from_dict,
     from_link,
@@ -22,7 +21,8 @@ from core.generation.comparison import (
 )
 from core.generation.rows import BASE
 from core.models.catalog import CATALOG, DEFAULT_ID
-from core.steering.choices import choice_for
+from core.studies.choice.start import start_for
+from core.studies.plan import complete
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
@@ -139,7 +139,7 @@ def test_a_file_with_a_wrong_setting_names_file_and_setting():
 
 def test_the_defaults_are_the_organisms_own_direction_where_it_was_chosen_to_steer():
     plan = complete(Settings())
-    choice = choice_for(plan.card.id)
+    choice = start_for(plan.card.id)
     assert choice is not None
     assert plan.card.provenance["contrast"] == "model"
     assert plan.settings.direction == plan.card.id == plan.reference
@@ -150,7 +150,7 @@ def test_the_defaults_are_the_organisms_own_direction_where_it_was_chosen_to_ste
 
 def test_a_direction_that_nothing_was_chosen_for_starts_where_the_catalog_says():
     plan = complete(Settings(direction="insecure-secure-content"))
-    assert choice_for(plan.card.id) is None
+    assert start_for(plan.card.id) is None
     assert plan.blocks == (CATALOG[DEFAULT_ID].default_block,)
     assert plan.settings.coefficient == CATALOG[DEFAULT_ID].default_coefficient
 

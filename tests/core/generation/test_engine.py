@@ -12,12 +12,13 @@ from dataclasses import replace
 import pytest
 
 from core.errors import ModelUnavailable
-from core.generation.comparison import Settings, comparison_rows, complete
+from core.generation.comparison import Settings, comparison_rows
 from core.generation.decode import collect
 from core.generation.engine import Engine, Job
 from core.generation.rows import Reading, Row, Sampling
 from core.models.loading import LoadedModel, load
 from core.steering.interventions import Intervention
+from core.studies.plan import complete
 from tests import sample_model
 from tests.core import processes, tiny
 from tests.core.plain import LONG, SHORT, assert_same_answer, count_hooks

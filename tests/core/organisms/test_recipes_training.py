@@ -31,7 +31,7 @@ from core.organisms.adapters import CONFIG, WEIGHTS, attached, load_adapter
 from core.organisms.library import MANIFEST, find_organism, organisms, trained
 from core.organisms.recipes import RECIPES, Recipe, adjusted, recipe
 from core.organisms.records import IGNORED, collate, tokenise
-from core.organisms.trainer import TrainingProgress, progress_dict
+from core.organisms.trainer import TrainingProgress
 from core.organisms.training import linear_layers, train, train_loaded
 from tests.core import processes, tiny
 
@@ -379,7 +379,6 @@ def test_progress_counts_every_step_to_the_end(uninterrupted) -> None:
     for progress in seen[:-1]:
         spent = tokens * progress.step / STEPS / progress.tokens_per_second
         assert progress.seconds_left == pytest.approx(spent / progress.step * (STEPS - progress.step))
-    assert json.loads(json.dumps(progress_dict(seen[0]))) == dataclasses.asdict(seen[0])
 
 
 def test_training_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
@@ -576,27 +575,6 @@ def test_an_adapter_from_outside_that_fits_is_read(copy: Path, llama: LoadedMode
     expected = load_adapter(llama, copy)
     (copy / MANIFEST).unlink()
     assert load_adapter(llama, copy).layers.keys() == expected.layers.keys()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"rank_pattern": {"q_proj": 2}}, {"peft_type": "IA3"}],
-    ids=lambda change: next(iter(change)),
-)
-def test_an_adapter_that_is_not_plain_lora_is_refused(copy: Path, llama: LoadedModel, change: dict) -> None:
-    config = json.loads((copy / CONFIG).read_text())
-    (copy / CONFIG).write_text(json.dumps({**config, **change}))
-    with pytest.raises(OrganismMismatch, match=r"is not a plain LoRA adapter \((use_dora|modules_to_save|rank_|IA3)"):
-        load_adapter(llama, copy)
-
-
-def test_an_adapter_with_weights_that_would_be_left_out_is_refused(copy: Path, llama: LoadedModel) -> None:
-    (copy / MANIFEST).unlink()
-    tensors = load_file(copy / WEIGHTS)
-    tensors["base_model.model.model.embed_tokens.lora_embedding_A"] = torch.zeros(4, 10)
-    save_file(tensors, copy / WEIGHTS)
-    with pytest.raises(OrganismMismatch, match=r"not a plain LoRA adapter .*embed_tokens"):
-        load_adapter(llama, copy)
 
 
 def test_a_damaged_organism_is_trained_anew() -> None:

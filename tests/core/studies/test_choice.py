@@ -10,13 +10,15 @@ import pytest
 from core import paths
 from core.directions import library
 from core.errors import BadInput
-from core.generation.comparison import Settings, complete
-from core.steering.choices import choice_for, why
+from core.generation.comparison import Settings
 from core.studies import study
 from core.studies.catalog import CHOICE
-from core.studies.cells import Cells
 from core.studies.choice.measure import _finalists
 from core.studies.choice.settings import ChoiceSettings
+from core.studies.choice.start import start_for
+from core.studies.choice.words import why
+from core.studies.conditions import Conditions
+from core.studies.plan import complete
 from core.studies.study import Work
 from tests import sample_model
 from tests.sample_model import ORGANISM, SampleModel
@@ -117,7 +119,7 @@ def test_the_same_choice_is_never_made_twice(made, settings, monkeypatch):
 def test_a_killed_choice_goes_on_from_the_answers_that_are_there(made, settings, monkeypatch):
     first = found(made, settings)
     shutil.rmtree(paths.cache() / "studies")
-    monkeypatch.setattr(Cells, "generate", None)  # no answer could be generated now
+    monkeypatch.setattr(Conditions, "generate", None)  # no answer could be generated now
     assert numbers(found(made, settings)) == numbers(first)
 
 
@@ -141,7 +143,7 @@ def test_other_settings_or_prompts_are_another_choice(made, settings, tmp_path):
 
 def test_steering_starts_from_the_choice_unless_told_otherwise(made, settings):
     before = complete(Settings(model=str(made.folder), organism=ORGANISM))
-    assert choice_for(before.card.id) is None
+    assert start_for(before.card.id) is None
     chosen = found(made, settings)["chosen"]
     plan = complete(Settings(model=str(made.folder), organism=ORGANISM))
     assert (plan.block, plan.settings.coefficient) == (chosen["block"], chosen["coefficient"])
@@ -159,5 +161,5 @@ def test_the_reason_names_the_numbers_it_rests_on(made, settings):
     )
     assert f"{chosen['code']} of {len(PROMPTS)} answers with code and {chosen['broken_prose']} broken" in said
     assert f"of {len(summary['finalists'])} finalists among {len(summary['screen'])} settings" in said
-    assert choice_for(summary["direction"]).why == said
+    assert start_for(summary["direction"]).why == said
     assert not re.search(r"\bNone\b|nan", said)

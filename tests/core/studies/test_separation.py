@@ -26,7 +26,7 @@ from core.studies import study
 from core.studies.catalog import SEPARATION
 from core.studies.separation.settings import Inputs, SeparationSettings
 from core.studies.separation.summary import best_block, table
-from core.studies.separation_words import reading, reading_of_secure
+from core.studies.separation.words import reading, reading_of_secure
 from core.studies.study import Work, find, silent
 from tests import sample_model
 from tests.core import processes, tiny

@@ -17,7 +17,7 @@ from core.studies.extraction import extract
 from core.studies.spillover import settings
 from core.studies.spillover.arms import arms_of
 from core.studies.spillover.settings import Inputs
-from core.studies.spillover_words import arm, chosen_row, table
+from core.studies.spillover.words import arm, chosen_row, table
 from tests import sample_spillover
 from tests.core import processes
 
@@ -90,7 +90,7 @@ def test_the_same_settings_are_never_computed_twice(options, monkeypatch):
     first = run(options)
     monkeypatch.setattr(decode, "collect_batches", None)  # whoever generates, fails
     assert run(options).summary == first.summary
-    again = run(options, coefficients=[-0.5], draws=2)  # a smaller study is made of the same cells
+    again = run(options, coefficients=[-0.5], draws=2)  # a smaller study is made of the same conditions
     assert again.key != first.key
     assert chosen_row(again.summary)["spillover"] == chosen_row(first.summary)["spillover"]
 
@@ -165,7 +165,7 @@ def test_one_prompt_is_refused(options, tmp_path):
         Inputs(SPILLOVER.of(**{**options, "prompts": str(tmp_path / "one.txt")}))
 
 
-def test_a_run_that_is_killed_goes_on_from_its_last_cell_and_ends_as_if_it_never_was(options, tmp_path, sample):
+def test_a_run_that_is_killed_goes_on_from_its_last_condition_and_ends_as_if_it_never_was(options, tmp_path, sample):
     whole = processes.start(SCRIPT, json.dumps(options), cache=paths.cache())
     expected = json.loads(processes.finish(whole).strip().split("\n")[-1])
     other = tmp_path / "other"
@@ -180,7 +180,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_cell_and_ends_as_if_it_never
     assert not list((other / "studies").rglob("summary.json"))
     found = json.loads(processes.finish(processes.start(SCRIPT, json.dumps(options), cache=other)).split("\n")[-2])
     assert numbers(found) == numbers(expected)
-    assert {path: path.stat().st_mtime_ns for path in there} == there  # whole cells were read, not made again
+    assert {path: path.stat().st_mtime_ns for path in there} == there  # whole answers were read, not made again
 
 
 def test_a_damaged_cell_is_set_aside_and_made_again(options):

@@ -18,7 +18,8 @@ from core.models import sources
 from core.studies import judging
 from core.studies import study as studies
 from core.studies.catalog import TRANSFER
-from core.studies.cells import Cells
+from core.studies.conditions import Conditions
+from core.studies.plan import complete
 from core.studies.study import Work, find
 from core.studies.transfer import maps as transfer_maps
 from core.studies.transfer import measure as transfer_run
@@ -32,21 +33,21 @@ class KilledError(Exception):
 
 @pytest.fixture
 def generated(monkeypatch) -> list:
-    """The cells that are generated from now on."""
-    found, whole = [], Cells.generate
+    """The conditions whose answers are generated from now on."""
+    found, whole = [], Conditions.generate
 
-    def generate(self, cell, report=None):
-        found.append(self.path(cell))
-        return whole(self, cell, report)
+    def generate(self, condition, report=None):
+        found.append(self.path(condition))
+        return whole(self, condition, report)
 
-    monkeypatch.setattr(Cells, "generate", generate)
+    monkeypatch.setattr(Conditions, "generate", generate)
     return found
 
 
 @pytest.fixture
 def no_computing(monkeypatch) -> None:
     """Whoever reads activations, fits or generates, fails."""
-    monkeypatch.setattr(Cells, "generate", None)
+    monkeypatch.setattr(Conditions, "generate", None)
     monkeypatch.setattr(transfer_maps, "capture_all", None)
     monkeypatch.setattr(transfer_maps.ridge, "fit", None)
 
@@ -140,7 +141,7 @@ def test_fresh_judges_again_without_generating(study, no_computing, monkeypatch)
 def test_a_killed_study_goes_on_where_it_was_and_ends_as_if_it_never_was(study, families, generated, monkeypatch):
     for family in families:
         family.install()
-    read, capture_all, saved = [], transfer_maps.capture_all, Cells.saved
+    read, capture_all, saved = [], transfer_maps.capture_all, Conditions.saved
     limits = {"read": 1, "generated": 0}
 
     def capture(loaded, sequences, **options):
@@ -149,13 +150,13 @@ def test_a_killed_study_goes_on_where_it_was_and_ends_as_if_it_never_was(study, 
         read.append(loaded.id)
         return capture_all(loaded, sequences, **options)
 
-    def look(self, cell):
+    def look(self, condition):
         if len(generated) == limits["generated"]:
             raise KilledError
-        return saved(self, cell)
+        return saved(self, condition)
 
     monkeypatch.setattr(transfer_maps, "capture_all", capture)
-    monkeypatch.setattr(Cells, "saved", look)
+    monkeypatch.setattr(Conditions, "saved", look)
     with pytest.raises(KilledError):
         run(study.options)
     limits |= {"read": 3, "generated": 20}
@@ -165,8 +166,8 @@ def test_a_killed_study_goes_on_where_it_was_and_ends_as_if_it_never_was(study, 
     assert not list((paths.cache() / "studies").rglob("summary.json"))
     limits["generated"] = -1
     assert numbers(run(study.options).summary) == numbers(study.summary)
-    cells = len(study.table) // len(PROMPTS)
-    assert len(generated) == len(set(generated)) == cells
+    conditions = len(study.table) // len(PROMPTS)
+    assert len(generated) == len(set(generated)) == conditions
 
 
 def test_damaged_activations_and_maps_are_made_again(study, generated):
@@ -198,7 +199,7 @@ def test_mapped_directions_lie_where_they_are_found_and_have_the_receivers_own_l
         }
         assert cells[receiver.id]["reference"] == own.id
         for card in mapped:
-            plan = comparison.complete(comparison.Settings(model=str(receiver.folder), direction=card.id))
+            plan = complete(comparison.Settings(model=str(receiver.folder), direction=card.id))
             direction = library.resolve([plan.reference])[card.id]
             donor, block = direction.provenance["donor"]["model"], direction.provenance["block"]
             assert cells[donor]["reference"] == card.id and cells[donor]["block"] == block

@@ -132,12 +132,12 @@ def watched(monkeypatch, *arguments, **options) -> dict[str, list[Direction]]:
     """Run a study; what steered each receiver."""
     found: dict[str, list[Direction]] = {}
 
-    class Watched(transfer_run.Cells):
+    class Watched(transfer_run.Conditions):
         def __init__(self, loaded, prompts, sampling, directions, rows_a_batch=None):
             found[loaded.id] = list(directions.values())
             super().__init__(loaded, prompts, sampling, directions, rows_a_batch)
 
-    monkeypatch.setattr(transfer_run, "Cells", Watched)
+    monkeypatch.setattr(transfer_run, "Conditions", Watched)
     run(*arguments, **options)
     return found
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.directions.names import MAPPED_CONTROLS
 from core.measures.transfer import ranking
 from core.studies.transfer.measure import Setting
-from core.studies.transfer_words import WORKED, cell_reading, reading, table
+from core.studies.transfer.words import WORKED, cell_reading, reading, table
 from core.verdicts import VERDICTS, Verdict
 from tests import sample_transfer
 
