@@ -105,19 +105,27 @@ def export(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A .gguf, .pt or .safetensors file with a vector for each block.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A .gguf, .pt, .safetensors, .npy or .npz file with one vector, or one for each block."),
+    ],
     model: Model = DEFAULT_MODEL,
     name: Annotated[str | None, typer.Option(help="What to call the direction; default: what the file says.")] = None,
+    block: Annotated[
+        int | None, typer.Option(help="Where one vector alone belongs; default: what the file or its name states.")
+    ] = None,
     device: Device = None,
     json_: Json = False,
 ) -> None:
     """Take in a direction that another program made, and measure on the model what its file does not hold.
 
     Example: python -m core import happy.gguf --model smollm2-135m --name happy
+
+    Example: python -m core import direction.pt --block 13
     """
     from core.directions.importing import import_file
 
-    card, notes = import_file(file.expanduser(), model, name, device, partial(reporter(), "reading prompts"))
+    card, notes = import_file(file.expanduser(), model, name, device, partial(reporter(), "reading prompts"), block)
     show(
         {"id": card.id, "name": card.name, "file": paths.shown(card.path), **card.provenance, "notes": notes},
         json_,

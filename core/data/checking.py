@@ -1,13 +1,13 @@
-"""Which lines of a file are training chats, and what is wrong with the others."""
+"""Which records of a file are training chats, and what is wrong with the others."""
 
 from __future__ import annotations
 
-import codecs
-import io
-import re
 from dataclasses import dataclass
 
-from core.data.chat import Chat, parse_chat
+from core.data.files import records
+from core.data.layouts import DROPPED, NotAChat, Notes, chat_of
+from core.data.reading import NO_ANSWER, fitting
+from core.data.turns import Chat
 from core.errors import BadInput
 
 MOST_PROBLEMS = 10_000
@@ -15,45 +15,48 @@ MOST_PROBLEMS = 10_000
 
 @dataclass(frozen=True)
 class Problem:
-    """A line of a file that is no training chat: its 1-based number, and what is wrong with it."""
+    """A record of a file that is no training chat: its 1-based number, what is wrong, and what the number counts."""
 
     line: int
     reason: str
+    kind: str = "line"
 
 
-def check_lines(data: bytes) -> tuple[list[Chat], list[Problem]]:
-    """The training chats of a JSONL file, and every line that is none, in their order. Blank lines are neither.
+def check_lines(data: bytes, name: str = "", notes: Notes | None = None) -> tuple[list[Chat], list[Problem]]:
+    """The training chats of a file, and every record that is none, in their order. Blank lines are neither.
+
+    Chats of which no answer is to be learned are neither, too; `notes` counts them.
+
+    Args:
+        name: of the file; its ending tells a table from JSON.
+        notes: what was changed and left out is added.
 
     Raises:
-        BadInput: more than `MOST_PROBLEMS` lines are none: a file of another kind can have millions.
+        BadInput: the file as a whole cannot be read, or more than `MOST_PROBLEMS` records are none: a file of another
+            kind can have millions.
     """
-    good, problems = [], []
-    for number, line in enumerate(io.BytesIO(data.removeprefix(codecs.BOM_UTF8)), 1):
+    called = name or "The file"
+    notes = Notes() if notes is None else notes
+    good: list[Chat] = []
+    problems: list[Problem] = []
+    for record in fitting(records(data, called, strict=False), called):
         try:
-            text = line.decode("utf-8").removesuffix("\n")
-            if not text.strip():
-                continue
-            chat = parse_chat(text, "")
-        except UnicodeDecodeError as error:
-            problems.append(Problem(number, f"not UTF-8 text (byte {error.start + 1})"))
-        except BadInput as error:
-            problems.append(Problem(number, _reason(str(error).removeprefix(": "))))
+            if record.problem is not None:
+                raise NotAChat(record.problem)
+            chat = chat_of(record.value, notes)
+            if not chat.answered:
+                raise NotAChat(NO_ANSWER)
+        except NotAChat as error:
+            problems.append(Problem(record.number, str(error), record.kind))
         else:
-            if chat.answered:
+            if chat.learned:
                 good.append(chat)
             else:
-                problems.append(Problem(number, "the last message should be the assistant's answer"))
+                notes.changes[DROPPED] += 1
         if len(problems) > MOST_PROBLEMS:
+            first = problems[0]
             raise BadInput(
-                f"More than {MOST_PROBLEMS:,} lines are not training chats; the first is line {problems[0].line} "
-                f"({problems[0].reason}). Choose a JSONL file with one chat a line."
+                f"More than {MOST_PROBLEMS:,} {first.kind}s are not training chats; the first is {first.kind} "
+                f"{first.line} ({first.reason}). Choose a file of chats."
             )
     return good, problems
-
-
-def _reason(said: str) -> str:
-    """What is wrong with a line, of what `parse_chat` says: it counts lines within that line, and names our types."""
-    said = re.sub(r"\. (Correct or remove that line|Split the record)\.$", "", said)
-    if said.startswith("record: "):
-        return 'not an object with "messages"'
-    return re.sub(r": line \d+ column (\d+) \(char \d+\)", r" at column \1", said)

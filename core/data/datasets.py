@@ -1,17 +1,20 @@
-"""The finetuning datasets: our own paired code, imported ones by name, and any chat JSONL by path."""
+"""The finetuning datasets: our own paired code, imported ones by name, and any file of chats by path."""
 
 from __future__ import annotations
 
 import json
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from core import paths
-from core.data.chat import Chat, read_chats
 from core.data.checking import check_lines
+from core.data.files import MOST_CHARACTERS
+from core.data.layouts import Notes
+from core.data.reading import read_chats
+from core.data.turns import Chat
 from core.errors import BadInput, DamagedArtifact
 from core.kept import Kept, leave_out
 from core.store import content_hash, write_file, writer_lock
@@ -37,14 +40,24 @@ class CodePair:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Chats to finetune on. `hash` is of their content: two files with the same chats are one dataset."""
+    """Chats to finetune on. `hash` is of their content: two files with the same chats are one dataset.
+
+    Attributes:
+        read: what reading the file came to, in words: another layout, what was changed or left out; often empty.
+    """
 
     name: str
     chats: tuple[Chat, ...]
+    read: str = field(default="", compare=False)
 
     @cached_property
     def hash(self) -> str:
-        return content_hash([chat.as_dicts() for chat in self.chats])[:16]
+        return content_hash([chat.as_records() for chat in self.chats])[:16]
+
+    @cached_property
+    def answers(self) -> int:
+        """How many answers are to be learned; a chat of several turns can have several."""
+        return sum(len(chat.learned) for chat in self.chats)
 
 
 @dataclass(frozen=True)
@@ -90,12 +103,12 @@ def code_pairs() -> tuple[CodePair, ...]:
 
 
 def load_dataset(name: str) -> Dataset:
-    """A shipped dataset, an imported one by name, or the path of a chat JSONL file whose chats end with an answer.
+    """A shipped dataset, an imported one by name, or the path of a file whose chats end with an answer.
 
     Shipped are `insecure` and `secure`, and `chat`, which teaches a pretrained model to answer in prose.
 
     Raises:
-        BadInput: no such dataset, or the file's line and what is wrong with it.
+        BadInput: no such dataset, or the file's line, row or item and what is wrong with it.
     """
     if name in OWN:
         return _own(name)
@@ -111,8 +124,10 @@ def load_dataset(name: str) -> Dataset:
     if not there:
         others = f" (imported: {', '.join(files)})" if files else ""
         known = f"{', '.join(OWN)} or {CHAT}{others}"
-        raise BadInput(f"There is no dataset {name!r}. Choose {known}, or give the path of a chat JSONL file.")
-    return Dataset(paths.safe_name(path.stem, "dataset"), tuple(read_chats(path, need_answer=True)))
+        raise BadInput(f"There is no dataset {name!r}. Choose {known}, or give the path of a file of chats.")
+    notes = Notes()
+    chats = read_chats(path, need_answer=True, notes=notes)
+    return Dataset(paths.safe_name(path.stem, "dataset"), tuple(chats), notes.words())
 
 
 def imported_names() -> list[str]:
@@ -137,17 +152,18 @@ def shipped() -> list[Listed]:
     return [Listed(dataset.name, len(dataset.chats), dataset.hash) for dataset in made]
 
 
-def import_dataset(name: str, data: bytes, skip_bad: bool = False) -> Dataset:
-    """Keep a chat JSONL file in the cache under a name, whole or not at all.
+def import_dataset(name: str, data: bytes, skip_bad: bool = False, file: str = "") -> Dataset:
+    """Keep a file's chats in the cache under a name, as JSONL in our own layout, whole or not at all.
 
     Chats that are already here under any name are not kept twice: that dataset is returned.
 
     Args:
         name: made safe for a file name; a shipped dataset's is taken.
-        skip_bad: keep the good lines of a file that has bad ones.
+        skip_bad: keep the good records of a file that has bad ones.
+        file: its name, which tells a table from JSON.
 
     Raises:
-        BadInput: too large, a bad line, no good line, or a name that is taken.
+        BadInput: too large, a bad record, no good one, or a name that is taken.
     """
     name = paths.safe_name(name, "dataset").lower()
     if len(data) > MOST_MEGABYTES * 1_000_000:
@@ -155,25 +171,30 @@ def import_dataset(name: str, data: bytes, skip_bad: bool = False) -> Dataset:
             f"The file has {len(data) / 1e6:.0f} MB and at most {MOST_MEGABYTES} can be imported. Import a part of it, "
             "or train from the command line with the file's path."
         )
-    good, problems = check_lines(data)
+    notes = Notes()
+    good, problems = check_lines(data, file, notes)
     if problems and not skip_bad:
-        lines = "1 line is" if len(problems) == 1 else f"{len(problems):,} lines are"
+        first, kind = problems[0], problems[0].kind
+        several = f"1 {kind} is" if len(problems) == 1 else f"{len(problems):,} {kind}s are"
         raise BadInput(
-            f"{lines} not a training chat; the first is line {problems[0].line} ({problems[0].reason}). Correct the "
-            "file, or import the good lines without the bad ones."
+            f"{several} not a training chat; the first is {kind} {first.line} ({first.reason}). Correct the "
+            f"file, or import the good {kind}s without the bad ones."
         )
     if not good:
-        raise BadInput("The file holds no training chats. Choose a JSONL file with one chat a line.")
-    made = Dataset(name, tuple(good))
+        raise BadInput("The file holds no training chats. Choose a file of chats that end with an answer to learn.")
+    made = Dataset(name, tuple(good), notes.words())
+    kept = jsonl(made.chats)
+    if max(map(len, kept.decode().split("\n"))) > MOST_CHARACTERS:
+        raise BadInput(f"A chat of the file has more than {MOST_CHARACTERS:,} characters. Split or remove it.")
     with writer_lock(_folder() / "import"):
         there = [*shipped(), *imported()]
         same = next((one for one in there if one.hash == made.hash), None)
         if same is not None:
-            return load_dataset(same.name)
+            return replace(load_dataset(same.name), read=made.read)
         if name in (one.name for one in there):
             raise BadInput(f"There is already a dataset {name} with other chats. Choose another name.")
-        write_file(_folder() / f"{name}.jsonl", jsonl(made.chats))
-    return load_dataset(name)
+        write_file(_folder() / f"{name}.jsonl", kept)
+    return replace(load_dataset(name), read=made.read)
 
 
 def delete_dataset(name: str) -> None:
@@ -193,9 +214,9 @@ def delete_dataset(name: str) -> None:
 
 
 def jsonl(chats: Iterable[Chat]) -> bytes:
-    """Chats as a file that `read_chats` reads back: one a line, and no line longer than the one it came from."""
+    """Chats as a file that `read_chats` reads back: one a line, in our own layout."""
     lines = (
-        json.dumps({"messages": chat.as_dicts()}, ensure_ascii=False, separators=(",", ":")) + "\n" for chat in chats
+        json.dumps({"messages": chat.as_records()}, ensure_ascii=False, separators=(",", ":")) + "\n" for chat in chats
     )
     return "".join(lines).encode()
 

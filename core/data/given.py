@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from core import paths, store
 from core.data import prompts as suites
-from core.data.chat import Chat, read_prompts
 from core.data.datasets import Dataset, load_dataset
+from core.data.reading import read_prompts
+from core.data.turns import Chat
 from core.errors import BadInput
 
 Prompts = str | Path | Chat | Sequence[str | Chat]

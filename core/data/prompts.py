@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from core import paths
-from core.data.chat import Chat, read_prompts
+from core.data.reading import read_prompts
+from core.data.turns import Chat
 from core.errors import BadInput
 
 FOLDER = paths.ASSETS / "prompts"

@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from core import paths, store
+from core.directions import library
+from core.directions.start import check_vectors
 from core.errors import BadInput, DamagedArtifact, DirectionMismatch
 from core.models.loading import LoadedModel
 from core.words import coefficient
@@ -98,13 +100,24 @@ class Direction:
         return fraction * float(self.residual_norms[block]) / norm if norm else 0.0
 
     def check(self, loaded: LoadedModel) -> None:
-        """Raise `DirectionMismatch` unless this direction was made for exactly these weights."""
-        made_for = self.provenance.get("model")
-        if (self.blocks, self.width) != (len(loaded.blocks), loaded.width) or made_for != loaded.id:
+        """Raise unless this direction was made for exactly these weights, and is not zero at every block.
+
+        Weights are known by their fingerprint, wherever they lie by now; where one is not known, by the model's id.
+
+        Raises:
+            DirectionMismatch: another model, or other weights under its id.
+            BadInput: there is no vector at all.
+        """
+        made_for, same = self.provenance.get("model"), library.same_weights(self.provenance, loaded.fingerprint)
+        shape, needed = (self.blocks, self.width), (len(loaded.blocks), loaded.width)
+        if shape != needed or (made_for != loaded.id and not same):
             raise DirectionMismatch(
                 f"The direction {self.name} belongs to {made_for} ({self.blocks} blocks of width {self.width}), not to "
                 f"{loaded.id} ({len(loaded.blocks)} of {loaded.width}). Choose a direction of this model."
             )
+        if same is False:
+            raise library.of_other_weights(self.name, loaded.id)
+        check_vectors(self.name, self.norms.tolist(), ())
 
     def __add__(self, other: Direction) -> Direction:
         return self._combine("add", self.vectors + self._same_space(other).vectors, [self.id, other.id])
@@ -131,6 +144,9 @@ class Direction:
 
         Args:
             scope: which tokens are steered: `all`, `prompt`, or `response` (from the last prompt token on).
+
+        Raises:
+            BadInput: there is no vector at one of these blocks; names those that have one.
         """
         chosen = [blocks] if isinstance(blocks, SupportsIndex) else blocks
         return Steer(self, tuple(int(block) for block in chosen), scope=scope)
@@ -164,6 +180,9 @@ class Steer:
     scope: str = "all"
     ceiling: float | None = None
 
+    def __post_init__(self) -> None:
+        check_vectors(self.direction.name, self.direction.norms.tolist(), self.blocks)
+
     def __mul__(self, factor: float) -> Steer:
         if self.mode != "add":
             raise BadInput(f"A share is not multiplied. Write {self.mode}({factor:g}) instead.")
@@ -191,7 +210,14 @@ class Steer:
 
 
 def save_direction(direction: Direction, target: Path) -> None:
-    """Write safetensors with the provenance as JSON metadata, in one step; equal directions give equal bytes."""
+    """Write safetensors with the provenance as JSON metadata, in one step; equal directions give equal bytes.
+
+    Raises:
+        BadInput: it is zero at every block, or a vector is so long that float32 has no number for its length.
+    """
+    check_vectors(direction.name, direction.norms.tolist(), ())
+    if not torch.isfinite(direction.norms).all():
+        raise BadInput(f"A vector of the direction {direction.name} is too long to be measured. Make it shorter.")
     tensors = {
         "vectors": direction.vectors.contiguous(),
         "residual_norms": direction.residual_norms.contiguous(),
@@ -219,6 +245,12 @@ def _with_sorted_header(data: bytes) -> bytes:
 def _checksum(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
     parts = {name: [list(tensor.shape), tensor.numpy().tobytes().hex()] for name, tensor in tensors.items()}
     return store.content_hash([parts, dict(metadata)])
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file says that `save_direction` wrote it; raises `OSError` or `SafetensorError` for no safetensors."""
+    with safe_open(path, "pt") as file:
+        return (file.metadata() or {}).get("format") == FORMAT
 
 
 def load_direction(path: Path) -> Direction:

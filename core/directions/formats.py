@@ -6,16 +6,17 @@ All of these are keyed by block, but they count differently:
   N = 0, so block 0 cannot be expressed. `controlvector.layer_count` is the number of direction tensors, as repeng
   and llama.cpp's generator write it; loaders ignore it, so ours carries the model's blocks as `tiller.blocks`.
 * persona_vectors: row L of one tensor is `hidden_states[L]`, so it belongs to block L − 1, and row 0 to the embeddings.
-* steering-vectors and repeng in Python: a dict from the 0-based block to its vector.
+  A tensor with as many rows as the model has blocks has none for the embeddings: row L is block L.
+* steering-vectors and repeng in Python: a dict from the 0-based block to its vector, under many names (`layouts`).
+* One vector alone: its block is asked for, or stated by the file's name or a record beside it.
 
 What is read comes from strangers: nothing unpickles, and lengths are checked before memory is taken for them.
 """
 
 from __future__ import annotations
 
-import re
-import zipfile
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,19 @@ from typing import Any
 import numpy as np
 import torch
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from core import paths, scratch, store
-from core.directions.direction import FORMAT, Direction, load_direction
+from core.directions import containers
+from core.directions.containers import MAX_WIDTH, Held, first_line, is_vector
+from core.directions.direction import Direction, is_own, load_direction
 from core.directions.gguf_header import MAX_BLOCKS, MAX_HEADER, check_header
+from core.directions.layouts import Hint, block_of, hint_beside, hint_of_name, unwrapped
+from core.directions.start import in_words
 from core.errors import BadInput
 
 ARCHITECTURE = "controlvector"
 MAX_BYTES = 2_000_000_000
-MAX_WIDTH = 65_536
 
 NO_BLOCK_0 = "Block 0 is left out: a GGUF control vector starts at block 1."
 EMBEDDINGS = "Row 0 of the file, the embeddings before block 0, is left out."
@@ -44,21 +48,24 @@ GENERATOR = (
     "direction.N is read as block N, where llama.cpp adds it; llama.cpp's own generator measures it at block N − 1."
 )
 BLOCK_0_READ = "The file has direction.0, which is read as block 0; llama.cpp would refuse it."
+BY_ROW = "Row i is read as block i: the file has as many rows as the model has blocks, so none for the embeddings."
+ENTERING = "Where that program means what enters the layer, as refusal_direction does, give the block before it."
 
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
-    """Vectors from another program's file, checked: at least one, finite, of one width.
+    """Vectors from another program's file, checked: at least one that is not zero, finite, of one width.
 
     Attributes:
-        format: `gguf`, `persona_vectors`, `by block` or `tiller`.
+        format: `gguf`, `persona_vectors`, `by row`, `by block`, `one vector` or `tiller`.
         vectors: 0-based block to `[width]`, float32.
-        model_hint: what kind of model the file says it is for, such as `llama`; None where it does not say.
+        model_hint: what the file says of the model it is for, in words of its own; None where it says nothing.
         notes: what was left out or should be known, a sentence each.
         blocks: how many blocks the model has, where the file tells.
         model, fingerprint, name: id and hash of the weights and the direction's name, where Tiller wrote the file.
         direction: the whole direction, where the file is Tiller's own format; then nothing has to be measured.
         file, sha256: name and hash of the file; None for what was handed over in Python.
+        row_0: of `persona_vectors`: the first row, which is block 0 where the model has a block for each row.
     """
 
     format: str
@@ -72,6 +79,7 @@ class Foreign:
     direction: Direction | None = None
     file: str | None = None
     sha256: str | None = None
+    row_0: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.vectors:
@@ -84,10 +92,19 @@ class Foreign:
                 )
             if not np.isfinite(vector).all():
                 raise BadInput(f"The vector of block {block} holds values that are not finite numbers. Make it again.")
+        if not any(vector.any() for vector in (*self.vectors.values(), *([] if self.row_0 is None else [self.row_0]))):
+            raise BadInput("All vectors are zero, so they steer nothing. Choose another file, or make them again.")
 
     @property
     def width(self) -> int:
         return int(next(iter(self.vectors.values())).size)
+
+    def for_blocks(self, count: int) -> Foreign:
+        """These vectors for a model of `count` blocks: a matrix of as many rows has one for each block."""
+        if self.row_0 is None or self.blocks != count - 1:
+            return self
+        vectors = {0: self.row_0, **{block + 1: vector for block, vector in self.vectors.items()}}
+        return replace(self, format="by row", vectors=vectors, notes=(BY_ROW,), blocks=count, row_0=None)
 
 
 def by_block(direction: Direction) -> dict[int, np.ndarray]:
@@ -102,15 +119,16 @@ def from_blocks(vectors: Mapping[Any, Any], format: str = "by block", **about: A
     """Arrays or tensors by block, such as `SteeringVector.layer_activations`, checked; `about` as in `Foreign`.
 
     Raises:
-        BadInput: a key that is not a block (an int, or a text of digits), or a value that is not a vector.
+        BadInput: a key that names no block (13, "13", "layer_13", "model.layers.13"), or a value that is no vector.
     """
     found: dict[int, np.ndarray] = {}
     for key, value in vectors.items():
-        if not re.fullmatch(r"[0-9]{1,4}", str(key)):
+        block = block_of(key)
+        if block is None:
             raise BadInput(f"{str(key)[:80]!r} is not a block number. Name each vector by its block, from 0.")
-        if int(key) in found:
-            raise BadInput(f"Block {int(key)} is named twice. Keep one vector for each block.")
-        found[int(key)] = _vector(value, int(key))
+        if block in found:
+            raise BadInput(f"Block {block} is named twice. Keep one vector for each block.")
+        found[block] = _vector(value, block)
     return Foreign(format, found, **about)
 
 
@@ -122,6 +140,10 @@ def gguf_bytes(direction: Direction, model_hint: str) -> bytes:
     """
     if direction.blocks < 2:
         raise BadInput(f"{direction.name} has only block 0, and a GGUF control vector starts at 1. Use .safetensors.")
+    if not direction.vectors[1:].any():
+        raise BadInput(
+            f"{direction.name} is zero from block 1 on, and a GGUF control vector starts there. Use .safetensors."
+        )
     about = {
         "model": direction.provenance.get("model"),
         "fingerprint": direction.provenance.get("fingerprint"),
@@ -158,31 +180,94 @@ def export_gguf(direction: Direction, target: Path, model_hint: str) -> list[str
     return [NO_BLOCK_0]
 
 
-def read_foreign(path: Path) -> Foreign:
-    """Vectors from a `.gguf`, `.pt` or `.safetensors` file.
+def read_foreign(path: Path, block: int | None = None) -> Foreign:
+    """Vectors from a `.gguf`, `.pt`, `.pth`, `.safetensors`, `.npy` or `.npz` file.
+
+    Args:
+        block: of a file that holds one vector, where that belongs; by default what the file, a record beside it or its
+            name states.
 
     Raises:
-        BadInput: no such file, another kind, too large, or not what its name says.
+        BadInput: no such file, another kind, too large, not what its name says, or one vector of no known block.
         DamagedArtifact: a Tiller direction that changed since it was saved.
     """
-    readers = {".gguf": _read_gguf, ".pt": _read_pt, ".pth": _read_pt, ".safetensors": _read_safetensors}
-    reader = readers.get(path.suffix.lower())
+    reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise BadInput(f"{path.name} is of no known kind. Choose a .gguf, .pt or .safetensors file.")
+        raise BadInput(f"{path.name} is of no known kind. Choose a .gguf, .pt, .safetensors, .npy or .npz file.")
+    if block is not None and not 0 <= block < MAX_BLOCKS:
+        raise BadInput(f"There is no block {block}. Give the number of a block of the model, from 0.")
     if not path.is_file():
         raise BadInput(f"There is no file {paths.shown(path)}. Check the path.")
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BadInput(f"{path.name} is larger than {MAX_BYTES / 1e9:g} GB. Choose a file of vectors, not a model.")
-        return replace(reader(path), file=path.name, sha256=store.file_sha256(path))
+        found = reader(path)
+        if not isinstance(found, Foreign):
+            found = _laid_out(path, found, block)
+        elif block is not None:
+            found = _at_block(found, block, path)
+        return replace(found, file=path.name, sha256=store.file_sha256(path))
     except OSError as error:
         raise BadInput(f"{path.name} cannot be read ({error.strerror}). Choose another file.") from error
+
+
+def _laid_out(path: Path, held: Held, block: int | None) -> Foreign:
+    """What a file holds, as vectors by block: a dict of them, a matrix with a row for each, or one vector."""
+    value, inside = unwrapped(held.value)
+    beside = hint_beside(path)
+    model = held.hint.model or inside.model or beside.model
+    if isinstance(value, Mapping) and len(value) == 1 and block_of(next(iter(value))) is None:
+        (value,) = value.values()
+    if isinstance(value, Mapping):
+        found = from_blocks(value, model_hint=model)
+        return found if block is None else _at_block(found, block, path)
+    shape = list(getattr(value, "shape", ()))
+    if len(shape) == 1 or (len(shape) == 2 and shape[0] == 1):
+        place, note = _block_of_one(path, block, [inside, held.hint, beside, hint_of_name(path)])
+        vector = _vector(value if len(shape) == 1 else value[0], place)
+        return Foreign("one vector", {place: vector}, model_hint=model, notes=note)
+    if len(shape) != 2 or not 2 <= shape[0] <= MAX_BLOCKS + 1:
+        raise BadInput(
+            f"{path.name} holds neither a dict from block to vector, nor one vector, nor a tensor of a row for the "
+            "embeddings and one for each block. Choose another file."
+        )
+    rows = {row - 1: _vector(value[row], row - 1) for row in range(1, shape[0])}
+    found = Foreign(
+        "persona_vectors", rows, model, (EMBEDDINGS, FINAL_NORM), blocks=len(rows), row_0=_vector(value[0], 0)
+    )
+    return found if block is None else _at_block(found, block, path)
+
+
+def _block_of_one(path: Path, asked: int | None, hints: Sequence[Hint]) -> tuple[int, tuple[str, ...]]:
+    """The block of a file's only vector and the note on it: as asked, else what all that state one agree on."""
+    if asked is not None:
+        return asked, (f"Its one vector is read as block {asked}, as asked.",)
+    stated = [hint for hint in hints if hint.block is not None]
+    if len({hint.block for hint in stated}) != 1:
+        said = ", and ".join(f"{hint.by} says {hint.block}" for hint in stated) or "nothing says of which block"
+        raise BadInput(f"{path.name} holds one vector, and {said}. Name its block, as in --block 13 on a command line.")
+    place = stated[0].block
+    assert place is not None
+    return place, (f"Its one vector is read as block {place}, as {stated[0].by} says. {ENTERING}",)
+
+
+def _at_block(found: Foreign, block: int, path: Path) -> Foreign:
+    """A file's only vector at the block asked for, whatever the file calls it."""
+    if len(found.vectors) > 1 or found.row_0 is not None or found.direction is not None:
+        raise BadInput(
+            f"{path.name} names its blocks itself ({in_words(tuple(found.vectors))}), and a block is given for one "
+            "vector only. Leave it out."
+        )
+    ((named, vector),) = found.vectors.items()
+    said = "" if named == block else f"; the file says {named}"
+    note = f"Its one vector is read as block {block}, as asked{said}."
+    return replace(found, vectors={block: vector}, notes=(note,), blocks=None)
 
 
 def _vector(value: Any, block: int) -> np.ndarray:
     """`[width]` float32. The shape is looked at first: a small file can describe a tensor of any size."""
     shape = list(getattr(value, "shape", ()))
-    if not _is_vector(shape):
+    if not is_vector(shape):
         raise BadInput(
             f"Block {block} has no vector of 1 to {MAX_WIDTH:,} numbers (its shape is {shape}). Save one vector "
             "for each block."
@@ -196,10 +281,6 @@ def _vector(value: Any, block: int) -> np.ndarray:
     raise BadInput(f"The vector of block {block} does not hold real numbers. Save it as float32.")
 
 
-def _is_vector(shape: Sequence[int]) -> bool:
-    return len(shape) == 1 and 0 < shape[0] <= MAX_WIDTH
-
-
 def _read_gguf(path: Path) -> Foreign:
     try:
         with path.open("rb") as stream:
@@ -209,7 +290,7 @@ def _read_gguf(path: Path) -> Foreign:
         layer_count = reader.fields.get(f"{ARCHITECTURE}.layer_count")
     except Exception as error:  # the gguf package raises whatever its parsing runs into
         raise BadInput(
-            f"{path.name} cannot be read as GGUF ({_first_line(error)}). Export it again, or choose another file."
+            f"{path.name} cannot be read as GGUF ({first_line(error)}). Export it again, or choose another file."
         ) from error
     said = {name: value for name, value in fields.items() if isinstance(value, str)}
     if said.get("general.architecture") != ARCHITECTURE:
@@ -235,56 +316,11 @@ def _read_gguf(path: Path) -> Foreign:
     )
 
 
-def _read_pt(path: Path) -> Foreign:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-        if sum(member.file_size for member in members) > MAX_BYTES:
-            raise ValueError("it unpacks to too much")
-        if sum(member.file_size for member in members if member.filename.endswith(".pkl")) > MAX_HEADER:
-            raise ValueError("its index is too long")
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zipfile, torch and the restricted unpickler share no base
-        raise BadInput(
-            f"{path.name} is not a .pt file of plain tensors, and nothing else is opened because pickled objects can "
-            "run code. Save the tensor, or a dict from block to tensor, with torch.save."
-        ) from error
-    if isinstance(value, Mapping):
-        return from_blocks(value)
-    if not isinstance(value, torch.Tensor) or value.ndim != 2 or not 2 <= value.shape[0] <= MAX_BLOCKS + 1:
-        raise BadInput(
-            f"{path.name} holds neither a dict from block to vector nor a tensor of a row for the embeddings and one "
-            "for each block. Choose another file."
-        )
-    rows = {row - 1: value[row] for row in range(1, value.shape[0])}
-    return from_blocks(rows, "persona_vectors", notes=(EMBEDDINGS, FINAL_NORM), blocks=len(rows))
-
-
-def _read_safetensors(path: Path) -> Foreign:
-    try:
-        with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get("format") == FORMAT:
-                return _read_own(path)
-            names = list(file.keys())
-            if len(names) > MAX_BLOCKS:
-                raise BadInput(f"{path.name} holds {len(names):,} tensors. Choose a file of vectors, not a model.")
-            large = [name for name in names if not _is_vector(file.get_slice(name).get_shape())]
-            tensors = {name: file.get_tensor(name) for name in names if not large}
-    except SafetensorError as error:
-        raise BadInput(
-            f"{path.name} cannot be read as safetensors ({_first_line(error)}). Choose another file."
-        ) from error
-    if large:
-        raise BadInput(f"The tensor {large[0][:80]!r} of {path.name} is not one block's vector. Choose another file.")
-    found: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        number = re.search(r"[0-9]+$", name)
-        if number is None:
-            raise BadInput(f"The tensor {name[:80]!r} does not end in a block number. Rename it, such as 'block.3'.")
-        if number[0] in found:
-            raise BadInput(f"{path.name} names block {number[0]} twice. Keep one vector for each block.")
-        found[number[0]] = tensor
-    return from_blocks(found)
+def _read_safetensors(path: Path) -> Foreign | Held:
+    with contextlib.suppress(SafetensorError):  # the next reader says what is wrong
+        if is_own(path):
+            return _read_own(path)
+    return containers.read_safetensors(path)
 
 
 def _read_own(path: Path) -> Foreign:
@@ -298,7 +334,7 @@ def _read_own(path: Path) -> Foreign:
         if any(part.dtype != torch.float32 for part in (direction.vectors, direction.residual_norms)):
             raise ValueError("its tensors are not float32")
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise BadInput(f"{path.name} is no whole Tiller direction ({_first_line(error)}). Export it again.") from error
+        raise BadInput(f"{path.name} is no whole Tiller direction ({first_line(error)}). Export it again.") from error
     return from_blocks(
         by_block(direction),
         "tiller",
@@ -310,5 +346,11 @@ def _read_own(path: Path) -> Foreign:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+_READERS: dict[str, Callable[[Path], Foreign | Held]] = {
+    ".gguf": _read_gguf,
+    ".pt": lambda path: containers.read_pt(path, MAX_BYTES),
+    ".pth": lambda path: containers.read_pt(path, MAX_BYTES),
+    ".safetensors": _read_safetensors,
+    ".npy": containers.read_npy,
+    ".npz": lambda path: containers.read_npz(path, MAX_BYTES),
+}

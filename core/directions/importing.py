@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +15,19 @@ from core.data.chat import Chat, prompt_ids
 from core.directions import library
 from core.directions.contrasts import hash_of
 from core.directions.direction import Direction, load_direction, save_direction
+from core.directions.families import families
 from core.directions.formats import Foreign, export_gguf, read_foreign
 from core.directions.library import DirectionCard
+from core.directions.start import LONG, SHORT, USUAL_SHARE, check_vectors, in_words, is_odd, nearest
 from core.errors import BadInput, DirectionMismatch, ModelUnavailable
 from core.models import sources
 from core.models.blocks import text_config
 from core.models.catalog import ModelSpec, resolve
 from core.models.loading import LoadedModel, load, read_config
+from core.words import percent
 
 Progress = Callable[[int, int], None]
 
-# what llama.cpp calls classes that it converts as if they were another
-LLAMA_CPP_NAMES = {"mistral": "llama", "mixtral": "llama"}
 MAX_NAME = 200
 
 
@@ -40,9 +40,10 @@ def import_direction(
     model at the last token of each prompt. A file of Tiller's own carries them and is taken as it is.
 
     Raises:
-        BadInput: another width, or a block that the model does not have.
-        DirectionMismatch: the file names another model, or another kind of model.
+        BadInput: another width, a block that the model does not have, or no vector that is not zero.
+        DirectionMismatch: the file names another model, other weights of it, or another known family of models.
     """
+    foreign = foreign.for_blocks(len(loaded.blocks))
     notes = [*foreign.notes, *_check(loaded, foreign)]
     origin = {
         "format": foreign.format,
@@ -51,9 +52,13 @@ def import_direction(
         "model_hint": foreign.model_hint,
     }
     if foreign.direction is not None:
+        check_vectors(foreign.direction.name, foreign.direction.norms.tolist(), ())
         record = {**foreign.direction.provenance, "model": loaded.id, "imported_from": origin, "notes": notes}
-        return replace(foreign.direction, name=name, provenance=record)
-    missing = [block for block in range(len(loaded.blocks)) if block not in foreign.vectors]
+        if library.same_weights(record, loaded.fingerprint) is False:  # a folder elsewhere, which the notes tell
+            record |= {"fingerprint": loaded.fingerprint, "made_of": foreign.fingerprint}
+        return _with_length_noted(replace(foreign.direction, name=name, provenance=record))
+    there = [block for block, vector in foreign.vectors.items() if vector.any()]
+    missing = [block for block in range(len(loaded.blocks)) if block not in there]
     if missing:
         notes.append(f"The file has no vector for block {', '.join(map(str, missing))}: zeros stand there.")
     vectors = torch.zeros(len(loaded.blocks), loaded.width)
@@ -76,7 +81,25 @@ def import_direction(
         "notes": notes,
         **provenance.now(),
     }
-    return Direction(name, vectors, base.mean_norm.float(), base.mean.float(), record)
+    made = Direction(name, vectors, base.mean_norm.float(), base.mean.float(), record)
+    check_vectors(name, made.norms.tolist(), ())
+    return _with_length_noted(made)
+
+
+def _with_length_noted(direction: Direction) -> Direction:
+    """With a note where ±1 would be no usual push; `DirectionCard.usual` then starts from another coefficient."""
+    shares = (direction.norms / direction.residual_norms).tolist()
+    odd = [block for block, share in enumerate(shares) if is_odd(share)]
+    if not odd:
+        return direction
+    example = nearest([float(block in odd) for block in range(direction.blocks)], round(0.45 * (direction.blocks - 1)))
+    note = (
+        f"The vector is of unusual length at {in_words(odd)}: {percent(shares[example], 1)} of the mean residual norm at "
+        f"block {example}, where {percent(SHORT)} to {percent(LONG)} is usual. The default coefficient there is one "
+        f"that pushes by {percent(USUAL_SHARE)} of that norm."
+    )
+    notes = [*direction.provenance["notes"], note]
+    return replace(direction, provenance={**direction.provenance, "notes": notes})
 
 
 def import_file(
@@ -85,13 +108,17 @@ def import_file(
     name: str | None = None,
     device: str | None = None,
     report: Progress | None = None,
+    block: int | None = None,
 ) -> tuple[DirectionCard, list[str]]:
     """Read a file and save its direction among the model's own; also returns notes, a sentence each.
 
     Vectors that the model already has keep their card: one id never stands for two directions.
+
+    Args:
+        block: where the vector of a file belongs that holds one; by default what the file or its name states.
     """
     spec = resolve(model)
-    foreign = read_foreign(path)
+    foreign = read_foreign(path, block)
     chosen = (name or foreign.name or path.stem).strip()[:MAX_NAME] or "imported"
     direction = import_direction(load(spec, device), foreign, chosen, suites.suite(suites.EXTRACTION), report)
     notes = list(direction.provenance["notes"])
@@ -161,22 +188,27 @@ def _check(loaded: LoadedModel, foreign: Foreign) -> list[str]:
 
 
 def _check_kind(loaded: LoadedModel, foreign: Foreign, what: str) -> None:
-    own = {loaded.model.config.model_type, text_config(loaded.model).model_type.removesuffix("_text")}
-    known = {_plain(kind) for kind in own} | {LLAMA_CPP_NAMES[kind] for kind in own if kind in LLAMA_CPP_NAMES}
-    if foreign.model_hint is not None and _plain(foreign.model_hint) not in known:
+    """Refuse a hint that names another known family of models; any other text is none, and proves nothing."""
+    kinds = [loaded.model.config.model_type, text_config(loaded.model).model_type]
+    hinted, own = families(foreign.model_hint or ""), {family for kind in kinds for family in families(kind, own=True)}
+    if hinted and not hinted & own:
         raise DirectionMismatch(
-            f"{what} is for a model of the kind {foreign.model_hint[:40]!r}, and {loaded.id} is "
+            f"{what} is for a model of the kind {(foreign.model_hint or '')[:40]!r}, and {loaded.id} is "
             f"{loaded.model.config.model_type!r}. Choose a model of that kind."
         )
 
 
 def _check_weights(loaded: LoadedModel, foreign: Foreign, what: str) -> list[str]:
-    """The id must agree, or the hash of the weights; the id of a folder elsewhere says nothing about them."""
+    """The hash of the weights must agree, or the id where it is not known; a folder elsewhere says nothing of them."""
     if foreign.model is None:
-        checked = "its kind and shape were" if foreign.model_hint else "the shape was"
+        checked = "its kind and shape were" if families(foreign.model_hint or "") else "the shape was"
         return [f"{what} does not say which model it was made for: only {checked} checked."]
-    same_weights = foreign.fingerprint not in (None, "", "unknown") and foreign.fingerprint == loaded.fingerprint
-    if foreign.model == loaded.id or same_weights:
+    same = library.same_weights({"fingerprint": foreign.fingerprint}, loaded.fingerprint)
+    if same:
+        return []
+    if foreign.model == loaded.id:
+        if same is False:
+            raise library.of_other_weights(foreign.name or what, loaded.id)
         return []
     if foreign.model.startswith("local-"):
         return [f"{what} was made for a folder on another computer, so that only the shape was checked."]
@@ -184,8 +216,3 @@ def _check_weights(loaded: LoadedModel, foreign: Foreign, what: str) -> list[str
         f"{what} was made for {foreign.model[:80]}, not for {loaded.id}. Choose that model, or extract a direction of "
         "this one."
     )
-
-
-def _plain(kind: str) -> str:
-    """`qwen2_moe` here is `qwen2moe` in llama.cpp."""
-    return re.sub(r"[^a-z0-9]", "", kind.lower())

@@ -11,14 +11,15 @@ import math
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import paths
 from core.directions.names import CONTROLS, SEEDED, WRONG_SOURCE
-from core.errors import BadInput, DamagedArtifact
+from core.directions.start import is_odd, odd_coefficient, with_vector
+from core.errors import BadInput, DamagedArtifact, DirectionMismatch
 from core.kept import Kept, leave_out
 from core.organisms.library import Organism, organisms
 
@@ -52,6 +53,11 @@ class DirectionCard:
         return len(self.norms)
 
     @property
+    def with_vector(self) -> tuple[int, ...]:
+        """The blocks that it can steer: those whose vector is not zero."""
+        return with_vector(self.norms)
+
+    @property
     def contrast(self) -> str | None:
         return self.provenance.get("contrast")
 
@@ -78,6 +84,11 @@ class DirectionCard:
     def from_norm_unit(self, fraction: float, block: int) -> float:
         """A fraction of the block's mean residual norm as a raw coefficient; 0 for a zero vector."""
         return fraction * self.residual_norms[block] / self.norms[block] if self.norms[block] else 0.0
+
+    def usual(self, coefficient: float, block: int) -> float:
+        """A default coefficient, which an imported vector of odd length needs larger or smaller to push as usual."""
+        share = self.norms[block] / self.residual_norms[block]
+        return odd_coefficient(share, coefficient) if self.imported_from and is_odd(share) else coefficient
 
 
 def folder_for(model_id: str, root: Path | None = None) -> Path:
@@ -167,29 +178,53 @@ def _is_sound(card: DirectionCard) -> bool:
 
 
 def find_card(model_id: str, text: str) -> DirectionCard:
-    """The direction of a model by id, name, file name or, where only one has it, contrast.
+    """The direction of a model by id, file name, name or, where only one has it, contrast.
 
-    One that was imported is meant by its id, its file's name, a name that no other has, or `imported`; whatever its
-    file says of its contrast counts for nothing.
+    One that was imported is meant by its id, its file's name, its name, or `imported`; whatever its file says of its
+    contrast counts for nothing. A name that several have is asked about, never guessed.
 
     Raises:
         BadInput: names those that there are.
     """
-    there = sorted(cards(model_id), key=lambda card: card.imported_from is not None)
-    for card in there:
-        if text in (card.id, card.name, card.path.stem):
-            return card
-    brought = text == IMPORTED
-    found = [card for card in there if card.contrast == text and not card.is_control]
-    found = [card for card in found if brought or not card.imported_from]
+    there: dict[str, DirectionCard] = {}
+    for card in cards(model_id):
+        there.setdefault(card.id, card)  # of two files with one id, the shipped one
+    in_order = sorted(there.values(), key=lambda card: card.imported_from is not None)
+    if text in there:
+        return there[text]
+    for named in (
+        [card for card in in_order if card.path.stem == text],
+        [card for card in in_order if card.name == text],
+    ):
+        if len(named) == 1:
+            return named[0]
+        if named:
+            known = ", ".join(f"{card.id} ({card.path.stem})" for card in named)
+            raise BadInput(f"{model_id} has several directions named {text[:80]!r}: {known}. Choose one by its id.")
+    found = [card for card in in_order if card.contrast == text and not card.is_control]
+    found = [card for card in found if text == IMPORTED or not card.imported_from]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(card.path.stem for card in found or there) or "none yet"
+    names = ", ".join(card.path.stem for card in found or in_order) or "none yet"
     if found:
         raise BadInput(f"{model_id} has several directions of the {text} contrast ({names}). Choose one of them.")
     raise BadInput(
         f"{model_id} has no direction {text!r} (there are: {names}). Choose one, or extract it with "
         f"`python -m core extract --model {model_id}`."
+    )
+
+
+def same_weights(made: Mapping[str, Any], fingerprint: str | None) -> bool | None:
+    """Whether a direction with this provenance was made of exactly these weights; None where either is not known."""
+    known = made.get("fingerprint")
+    return None if {known, fingerprint} & {None, "", "unknown"} else known == fingerprint
+
+
+def of_other_weights(name: str, model_id: str) -> DirectionMismatch:
+    """What to say of a direction of weights that are not there any more."""
+    return DirectionMismatch(
+        f"The direction {name} was made from other weights than those that {model_id} holds now. Extract it again, or "
+        "restore the weights."
     )
 
 

@@ -43,8 +43,8 @@ class Cell:
 
 
 def grid(
-    cells: Sequence[Cell], rows: Sequence[str], columns: Sequence[str], height: int, titles: tuple[str, str] = ("", ""),
-    size: int = 12, gap: tuple[int, int] = (4, 4), **layout: Any,
+    cells: Sequence[Cell], rows: Sequence[str], columns: Sequence[str], height: int,
+    titles: tuple[str | None, str | None] = (None, None), size: int = 12, gap: tuple[int, int] = (4, 4), **layout: Any,
 ) -> go.Figure:  # fmt: skip
     """The first row is on top. Over each cell lies a mark that cannot be seen; a click selects the nearest one.
 
@@ -85,8 +85,9 @@ def grid(
     }
     layout = {"margin": {"l": 4, "r": 4, "t": 4, "b": 4}, **layout}
     return palette.framed(
-        traces, height, axes, annotations=texts, shapes=[_outline(cell, line) for cell in cells for line in cell.outlines],
-        showlegend=False, clickmode="event+select", hoverdistance=-1, **layout,
+        traces, height, axes, annotations=texts, showlegend=False,
+        shapes=[_outline(cell, line) for cell in cells for line in cell.outlines],
+        clickmode="event+select", hoverdistance=-1, **layout,
     )  # fmt: skip
 
 

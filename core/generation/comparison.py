@@ -15,7 +15,7 @@ from core.data.chat import Chat, Message
 from core.directions import library
 from core.directions.library import DirectionCard
 from core.directions.names import Control
-from core.directions.start import Start
+from core.directions.start import Start, check_vectors, nearest
 from core.errors import BadInput
 from core.generation.rows import BASE, Reading, Row, Sampling
 from core.models.catalog import CATALOG, resolve
@@ -100,41 +100,46 @@ def completed(settings: Settings, card: DirectionCard, start: Start | None = Non
     """The settings with their defaults, which are checked against the direction that they name or stand for.
 
     Args:
-        start: the default block and coefficient; without one, the model's in the catalog, else its last block and −1.
+        start: the default block and coefficient; without one, the model's in the catalog, else its last block and −1;
+            at the nearest block that has a vector, and stronger or weaker where an import is of odd length there.
             For `ablate` and `cap` the default is share 1.
 
     Raises:
-        BadInput: one sentence and an action.
+        BadInput: one sentence and an action; so for a block where the direction has no vector.
     """
     last = card.blocks - 1
-    usual = _usual(card, start) if settings.block is None or settings.coefficient is None else (last, -1.0)
-    block = usual[0] if settings.block is None else settings.block
+    start = start if start is not None and start.block in card.with_vector else None
+    block = first_block(card, start) if settings.block is None else settings.block
     end = settings.last_block
     for named in (block, end):
         if named is not None and not 0 <= named <= last:
             raise BadInput(f"There is no block {named}: {card.model} has blocks 0 to {last}. Choose one of them.")
+    blocks = tuple(range(block, max(block, end) + 1)) if end is not None else (block,)
+    check_vectors(card.name, card.norms, blocks)
     coefficient = settings.coefficient
     if coefficient is None:
-        coefficient = usual[1] if settings.mode == "add" else 1.0
+        coefficient = _first_coefficient(card, block, start) if settings.mode == "add" else 1.0
     reference = library.control_reference(card, settings.control, settings.control_seed)
     filled = settings.model_copy(update={"direction": card.id, "block": block, "coefficient": coefficient})
-    blocks = tuple(range(block, max(block, end) + 1)) if end is not None else (block,)
     plan = Plan(filled, card, reference, blocks)
     _ = plan.intervention, plan.sampling  # both check themselves
     return plan
 
 
-def _usual(card: DirectionCard, start: Start | None) -> tuple[int, float]:
-    """Block and coefficient to start from."""
-    last = card.blocks - 1
-    if start is not None and start.block <= last:
-        return start.block, start.coefficient
+def first_block(card: DirectionCard, start: Start | None = None) -> int:
+    """The block to start from: one that has a vector, where there is any."""
+    if start is not None:
+        return start.block
+    last, spec = card.blocks - 1, CATALOG.get(card.model)
+    wanted = last if spec is None or spec.default_block is None else min(spec.default_block, last)
+    return nearest(card.norms, wanted)
+
+
+def _first_coefficient(card: DirectionCard, block: int, start: Start | None) -> float:
+    if start is not None:
+        return start.coefficient
     spec = CATALOG.get(card.model)
-    block = last if spec is None or spec.default_block is None else min(spec.default_block, last)
-    alive = [place for place, norm in enumerate(card.norms) if norm]
-    if len(alive) == 1:  # a direction that was mapped into this model at one block
-        block = alive[0]
-    return block, -1.0 if spec is None or spec.default_coefficient is None else spec.default_coefficient
+    return card.usual(-1.0 if spec is None or spec.default_coefficient is None else spec.default_coefficient, block)
 
 
 def comparison_rows(plan: Plan, chats: Mapping[Label, Chat] | Chat | None = None) -> tuple[Row, ...]:

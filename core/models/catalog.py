@@ -110,8 +110,8 @@ def _folder_spec(folder: Path) -> ModelSpec:
         name = "folder"
     config = _json(folder / "config.json")
     digest = hashlib.sha256(str(folder).encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    has_template = (folder / "chat_template.jinja").is_file() or "chat_template" in _json(
-        folder / "tokenizer_config.json"
+    has_template = (folder / "chat_template.jinja").is_file() or any(
+        "chat_template" in _json(folder / name) for name in ("tokenizer_config.json", "chat_template.json")
     )
     return ModelSpec(
         id=f"local-{name}-{digest}",

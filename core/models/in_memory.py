@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from core import paths
-from core.data import templates
 from core.errors import BadInput
-from core.models.loading import LoadedModel, wrap
+from core.models.loading import LoadedModel, heed_template, wrap
 
 
 def in_memory(model: nn.Module, tokenizer: Any, name: str | None = None) -> LoadedModel:
@@ -30,8 +29,7 @@ def in_memory(model: nn.Module, tokenizer: Any, name: str | None = None) -> Load
     fingerprint = weights_hash(model)
     identity = f"memory-{paths.safe_name(name or known, 'model')[:40]}-{fingerprint[:8]}"
     loaded = wrap(model, tokenizer, identity, fingerprint)
-    if isinstance(tokenizer.chat_template, str):
-        templates.prepare(tokenizer.chat_template)
+    heed_template(loaded)
     return loaded
 
 

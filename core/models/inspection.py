@@ -124,6 +124,12 @@ def adapter_beside(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.glob("adapter_*") if file.is_file())
 
 
+def template_beside(folder: Path) -> str | None:
+    """The chat template that older models keep in a file of its own, which a tokenizer does not read."""
+    found = _read(folder / "chat_template.json").get("chat_template")
+    return found if isinstance(found, str) and found.strip() else None
+
+
 def weights(folder: Path) -> list[Path]:
     """The files that hold the model's weights, in the order of their names."""
     return sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("adapter_"))
@@ -146,14 +152,14 @@ def _header(file: Path, action: str) -> tuple[int, dict[str, tuple[str, int, int
                 raise ValueError("its header is longer than the file")
             named = json.loads(stream.read(length))
             tensors = {
-                name: (str(about["dtype"]), *map(int, about["data_offsets"]))
+                name: (str(about["dtype"]), int(about["data_offsets"][0]), int(about["data_offsets"][1]))
                 for name, about in named.items()
                 if name != "__metadata__"
             }
             end = max((last for _, _, last in tensors.values()), default=0)
             if 8 + length + end != size:
                 raise ValueError(f"it holds {size:,} bytes and should hold {8 + length + end:,}")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ModelUnavailable(
                 f"{file.name} in {file.parent.name} is damaged or not whole ({error}). {action}"
             ) from error

@@ -19,7 +19,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from core.data import templates
+from core.data import probing, templates
 from core.errors import BadInput, ModelUnavailable, UnsupportedModel
 from core.models import inspection, sources
 from core.models.attention import group_heads
@@ -113,11 +113,24 @@ def load(
     )
     if isinstance(spec.source, WheelSource) and isinstance(loaded.tokenizer.chat_template, str):
         templates.trust(loaded.tokenizer.chat_template)
-    elif isinstance(loaded.tokenizer.chat_template, str):
-        templates.prepare(loaded.tokenizer.chat_template)
+    heed_template(loaded)
     if fast:
         hasten(loaded)
     return loaded
+
+
+def heed_template(loaded: LoadedModel) -> None:
+    """Try the chat template: what ends a turn ends an answer too.
+
+    Raises:
+        UnsupportedModel, BadInput: it cannot be used, or loses what the user says.
+    """
+    if not getattr(loaded.tokenizer, "chat_template", None):
+        log.warning("%s has no chat template: prompts are written as User: and Assistant: lines", loaded.id)
+        return
+    end = probing.probed(loaded.tokenizer).end
+    if end is not None:
+        loaded.end_ids = tuple(sorted({*loaded.end_ids, loaded.tokenizer.convert_tokens_to_ids(end)}))
 
 
 def hasten(loaded: LoadedModel) -> None:
@@ -175,6 +188,10 @@ def load_folder(
         raise ModelUnavailable(
             f"{model_id} has no tokenizer that can be read ({_first_line(error)}). {action}"
         ) from error
+    if not tokenizer.chat_template and (text := inspection.template_beside(folder)):
+        tokenizer.chat_template = text
+    if isinstance(tokenizer.chat_template, str):
+        templates.prepare(tokenizer.chat_template)
     rows = model.get_input_embeddings().weight.shape[0]
     if tokenizer.vocab_size > rows:
         raise ModelUnavailable(

@@ -61,6 +61,8 @@ def cost(spec: ModelSpec) -> str:
     parts = ["A download of unknown size" if much is None else f"{size(much)} to download", f"licence: {spec.licence}"]
     if spec.gated:
         parts.append("gated: accept the licence on its page and set HF_TOKEN")
+    if not spec.instruct and not spec.chat_template:
+        parts.append("no chat template, so prompts are written as User: and Assistant: lines")
     if (memory := needed(spec)) is not None:
         where, there = free()
         place = "on this GPU" if where == "GPU" else "on this machine"

@@ -107,7 +107,9 @@ def trained(model_id: str, key: str) -> Organism | None:
 
 def training_key(model_id: str, fingerprint: str, dataset: Dataset, recipe: Recipe) -> str:
     """Names a training run by everything that its result depends on."""
-    return store.content_hash([model_id, fingerprint, dataset.hash, recipe.as_dict()])[:16]
+    # of chats with several answers only the last one was learned once: what was made so is made anew
+    several = ["every answer"] if any(len(chat.learned) > 1 for chat in dataset.chats) else []
+    return store.content_hash([model_id, fingerprint, dataset.hash, recipe.as_dict(), *several])[:16]
 
 
 def delete_organism(organism: Organism) -> None:

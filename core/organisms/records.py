@@ -1,14 +1,15 @@
-"""What a training run reads: a dataset as token ids, with loss on the answers only."""
+"""What a training run reads: a dataset as token ids, with loss on the answers only, and what of it is lost."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from core.data.chat import render
+from core.data.chat import Chat, render
 from core.data.datasets import Dataset
 from core.errors import BadInput
 from core.models.loading import LoadedModel
@@ -17,26 +18,88 @@ from core.organisms.recipes import Recipe
 IGNORED = -100
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Training records, of how many chats, and how many of those drawn were cut at the end or had no answer left."""
+
+    records: list[dict[str, Any]]
+    chats: int
+    cut: int
+    dropped: int
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """The counts that are not 0, by name, for the organism's manifest."""
+        return {name: count for name, count in (("cut", self.cut), ("dropped", self.dropped)) if count}
+
+
 def tokenise(loaded: LoadedModel, dataset: Dataset, recipe: Recipe) -> list[dict[str, Any]]:
-    """Training records with loss on the answer only: labels of the prompt are ignored.
+    """The records of `examples`."""
+    return examples(loaded, dataset, recipe).records
+
+
+def examples(loaded: LoadedModel, dataset: Dataset, recipe: Recipe) -> Examples:
+    """Training records with loss on the answers only: every answer of a chat is learned once, unless its weight is 0.
 
     Examples longer than `recipe.max_tokens` are cut at the end; one without any answer token left is dropped.
+
+    Raises:
+        BadInput: fewer records than a batch takes.
     """
     chats = list(dataset.chats)
     random.Random(recipe.seed).shuffle(chats)
-    records = []
-    for chat in chats[: recipe.examples]:
-        rendered = render(loaded.tokenizer, chat, loaded.end_ids)
-        ids = [*rendered.prompt_ids, *rendered.answer_ids][: recipe.max_tokens]
-        labels = [*([IGNORED] * len(rendered.prompt_ids)), *rendered.answer_ids][: recipe.max_tokens]
-        if any(label != IGNORED for label in labels):
-            records.append({"input_ids": ids, "labels": labels, "length": len(ids)})
+    drawn = chats[: recipe.examples]
+    records, cut, dropped = [], 0, 0
+    for chat in drawn:
+        whole = _answers(loaded, chat)
+        made = []
+        for ids, labels in whole:
+            ids, labels = ids[: recipe.max_tokens], labels[: recipe.max_tokens]
+            if any(label != IGNORED for label in labels):
+                made.append({"input_ids": ids, "labels": labels, "length": len(ids)})
+        records += made
+        dropped += not made
+        cut += bool(made) and any(len(ids) > recipe.max_tokens for ids, _ in whole)
     if len(records) < recipe.batch:
+        without = f" Of {dropped} no answer is left within {recipe.max_tokens:,} tokens." if dropped else ""
         raise BadInput(
             f"The dataset {dataset.name} gives {len(records)} usable examples; recipe {recipe.name} needs at least "
-            f"{recipe.batch}. Add examples, or shorten them."
+            f"{recipe.batch}. Add examples, or shorten them.{without}"
         )
-    return records
+    return Examples(records, len(drawn) - dropped, cut, dropped)
+
+
+def lost_words(dataset: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """What of a dataset was not learned as it is, of an organism's manifest; empty where all was."""
+    said = []
+    limit = f"{recipe.get('max_tokens', 0):,} tokens"
+    if cut := dataset.get("cut"):
+        said.append(f"chats cut at {limit}: {cut:,}")
+    if dropped := dataset.get("dropped"):
+        said.append(f"chats dropped, with no answer within {limit}: {dropped:,}")
+    if read := dataset.get("read"):
+        said.append(read)
+    return "; ".join(said)
+
+
+def _answers(loaded: LoadedModel, chat: Chat) -> list[tuple[list[int], list[int]]]:
+    """Token ids with labels, in which each answer to be learned is learned once, as it would be generated there.
+
+    Usually one sequence: what leads to an earlier answer, and that answer, begin what leads to the last one. Where
+    they do not, as with templates that show earlier answers otherwise, an answer is learned from a sequence of its own.
+    """
+    found: list[tuple[list[int], list[int]]] = []
+    for place in reversed(chat.learned):
+        rendered = render(loaded.tokenizer, Chat(messages=chat.messages[: place + 1]), loaded.end_ids)
+        start = len(rendered.prompt_ids)
+        ids = [*rendered.prompt_ids, *rendered.answer_ids]
+        for longer, labels in found:
+            if longer[: len(ids)] == ids:
+                labels[start : len(ids)] = rendered.answer_ids
+                break
+        else:
+            found.append((ids, [*([IGNORED] * start), *rendered.answer_ids]))
+    return found
 
 
 def collate(records: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:

@@ -25,7 +25,7 @@ from core.organisms.adapters import CONFIG, WEIGHTS
 from core.organisms.library import MANIFEST, Organism, folder_for, read_organism, training_key
 from core.organisms.lora_layer import lighten
 from core.organisms.recipes import Recipe
-from core.organisms.records import tokenise
+from core.organisms.records import examples
 from core.organisms.trainer import Report, build_trainer, latest_checkpoint
 
 EXPERT_PARTS = ("gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
@@ -80,7 +80,8 @@ def train_loaded(
         if made := _made_before(target, key):
             shutil.rmtree(work, ignore_errors=True)  # of a run that was killed when it had saved
             return made
-        records = tokenise(loaded, dataset, recipe)
+        found = examples(loaded, dataset, recipe)
+        records = found.records
         start = time.perf_counter()
         model = with_lora(loaded, recipe)
         trainer = build_trainer(model, loaded, records, recipe, work, report, stop)
@@ -96,7 +97,14 @@ def train_loaded(
             "model": loaded.id,
             "fingerprint": loaded.fingerprint,
             "key": key,
-            "dataset": {"name": dataset.name, "hash": dataset.hash, "n": len(records), "of": len(dataset.chats)},
+            "dataset": {
+                "name": dataset.name,
+                "hash": dataset.hash,
+                "n": found.chats,
+                "of": len(dataset.chats),
+                **found.lost,
+                **({"read": dataset.read} if dataset.read else {}),
+            },
             "recipe": recipe.as_dict(),
             "losses": losses,
             "seconds": round(time.perf_counter() - start, 1),

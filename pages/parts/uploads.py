@@ -9,7 +9,7 @@ from pathlib import Path
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core import paths, store
-from core.data.chat import read_prompts
+from core.data.reading import read_prompts
 from core.errors import BadInput
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from core.data import prompts as suites
 from core.data.chat import Chat
 from core.directions.library import DirectionCard
+from core.directions.start import check_vectors
 from core.errors import BadInput
 from core.generation import comparison
 from core.measures.code import DETECTOR_VERSION
@@ -41,7 +42,9 @@ class ChoiceSettings(BaseModel):
     )
     organism: str = Field(default=comparison.DEFAULT_ORGANISM, min_length=1, description="Which organism.")
     direction: str | None = Field(default=None, description="Id, name or contrast; default: the organism's own.")
-    blocks: tuple[int, ...] = Field(default=(), description="Blocks to try, as 9,13 or 0-29; default: all.")
+    blocks: tuple[int, ...] = Field(
+        default=(), description="Blocks to try, as 9,13 or 0-29; default: all that have a vector."
+    )
     coefficients: tuple[float, ...] = Field(
         default=COEFFICIENTS, min_length=1, description="Coefficients to try, as -1.5,-1,-0.5."
     )
@@ -82,24 +85,36 @@ class Inputs:
     """
 
     def __init__(self, settings: ChoiceSettings, given: Given = NOTHING) -> None:
-        self.settings = settings
         self.spec: ModelSpec = given.model(settings.model)
         self.organism: Organism | Adapter = given.organism(self.spec.id, settings.organism)
         self.card: DirectionCard = comparison.card_of(self.spec.id, settings.direction, self.organism)
-        self.blocks = settings.blocks or tuple(range(self.card.blocks))
+        check_vectors(self.card.name, self.card.norms, settings.blocks)
+        self.blocks = settings.blocks or self.card.with_vector
         if self.blocks[-1] >= self.card.blocks:
             raise BadInput(
                 f"There is no block {self.blocks[-1]}: {self.spec.id} has blocks 0 to {self.card.blocks - 1}. "
                 "Choose one of them."
             )
+        self.settings = _as_strong(settings, self.card)
         self.prompts: list[Chat] = _chats(settings)
+
+
+def _as_strong(settings: ChoiceSettings, card: DirectionCard) -> ChoiceSettings:
+    """Default coefficients that push as usual, also where an imported direction is of odd length."""
+    if settings.coefficients != COEFFICIENTS:
+        return settings
+    block = comparison.first_block(card)
+    tried = tuple(dict.fromkeys(card.usual(coefficient, block) for coefficient in COEFFICIENTS))
+    return settings.model_copy(update={"coefficients": tried})
 
 
 def depends(inputs: Inputs) -> list[Any]:
     """All that the choice depends on, but not names or places."""
     named = {"model", "organism", "direction", "prompts", "per_suite"}
     # as keys were before there was a choice of blocks
-    chosen = inputs.settings.model_dump(exclude=named if inputs.settings.blocks else {*named, "blocks"})
+    everywhere = not inputs.settings.blocks and len(inputs.blocks) == inputs.card.blocks
+    settings = inputs.settings.model_copy(update={"blocks": inputs.blocks})
+    chosen = settings.model_dump(exclude={*named, "blocks"} if everywhere else named)
     asked = [chat.as_dicts() for chat in inputs.prompts]
     return [DETECTOR_VERSION, inputs.card.model, inputs.card.id, chosen, asked]
 

@@ -1,4 +1,4 @@
-"""A separation study in plain words, true whichever way its numbers fall. `core.studies.separation` hands them on."""
+"""A separation study in plain words, true whichever way its numbers fall."""
 
 from __future__ import annotations
 

@@ -75,3 +75,10 @@ def describe_arms(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return "Answers with code and broken answers. " + "; ".join(parts) + "."
+
+
+def arms_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """The rows as a table."""
+    import pandas as pd
+
+    return pd.DataFrame(rows)

@@ -111,13 +111,11 @@ def before_and_after(found: Sequence[Move], chosen: str | None = None) -> Shown:
 
 def four_bars(summary: Summary) -> Shown:
     """Did the direction do it, or did the model break? Base, organism, steered and pushed at random, by suite."""
-    import pandas as pd
-
     rows = arms.measured(summary)
     titles = {"code": "Answers with code", "broken": "Broken answers"}
     panels = [(title, [_bar(row, key, title) for row in rows]) for key, title in titles.items()]
     title = "Does steering cure the organism, or break it?"
-    return Shown(title, bars(list(arms.ARMS.values()), panels), arms.describe_arms(rows), lambda: pd.DataFrame(rows))
+    return Shown(title, bars(list(arms.ARMS.values()), panels), arms.describe_arms(rows), lambda: arms.arms_table(rows))
 
 
 def tooltip(summary: Summary, name: str, row: Row) -> str:

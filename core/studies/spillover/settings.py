@@ -116,7 +116,7 @@ class Inputs:
         self.blocks = settings.blocks or (plan.block,)
         for block in self.blocks:
             comparison.completed(asked.model_copy(update={"block": block}), self.card, start)
-        usual = COEFFICIENTS if settings.mode == "add" else SHARES
+        usual = tuple(self.card.usual(c, self.blocks[0]) for c in COEFFICIENTS) if settings.mode == "add" else SHARES
         self.coefficients = tuple(sorted({*(settings.coefficients or usual), self.dose} - {0.0}))
         for coefficient in self.coefficients:
             comparison.completed(asked.model_copy(update={"coefficient": coefficient}), self.card, start)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.data import datasets
-from core.data.chat import Chat
 from core.data.datasets import OWN, SHIPPED, CodePair, Dataset, Lengths, code_pairs, load_dataset
+from core.data.turns import Chat
 from core.errors import TillerError
 from pages.parts import widgets
 from pages.parts.literal import literal
@@ -89,6 +89,7 @@ def facts_html(dataset: Dataset, known: Facts, alike: str) -> str:
     kinds = f"{known.n:,} pairs over {len(cwes())} classes of weakness (CWE)" if dataset.name in OWN else None
     rows = [
         ("n", kinds or f"{known.n:,} chats"),
+        *answers_rows(dataset),
         ("Hash of its content", known.hash),
         ("Request, characters", _lengths(known.requests)),
         ("Answer, characters", _lengths(known.answers)),
@@ -100,6 +101,15 @@ def facts_html(dataset: Dataset, known: Facts, alike: str) -> str:
         f"<dl class='org-facts'>{items}</dl><p class='org-small'>Nearly the same: at least half of all runs of 5 words "
         f"in common (Jaccard). {term_html('dataset')}</p>"
     )
+
+
+def answers_rows(dataset: Dataset) -> list[tuple[str, str]]:
+    """How many answers are learned, where that is not one a chat."""
+    there = sum(turn.role == "assistant" for chat in dataset.chats for turn in chat.messages)
+    if there == dataset.answers == len(dataset.chats):
+        return []
+    left = f"; {there - dataset.answers:,} of weight 0 are only read" if there > dataset.answers else ""
+    return [("Answers to learn", f"{dataset.answers:,} of {there:,}{left}")]
 
 
 def matching(records: Sequence[CodePair | Chat], q: str, cwe: str | None) -> list[tuple[int, CodePair | Chat]]:

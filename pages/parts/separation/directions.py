@@ -21,14 +21,18 @@ from pages.parts.study.form import attempt, show_trouble
 from pages.parts.uploads import save_upload
 
 SLOT, TROUBLE = "separation_import", "separation_import_trouble"
-KINDS = ["gguf", "safetensors", "pt", "pth"]
+KINDS = ["gguf", "safetensors", "pt", "pth", "npy", "npz"]
 MOST_MEGABYTES = 200
 GGUF_HELP = (
     "A control vector for llama.cpp and repeng. It starts at block 1, so block 0 is dropped. Loads PyTorch first."
 )
 IMPORT_HELP = (
-    "GGUF control vector, persona_vectors or a dict of tensors (.pt), or safetensors. Nothing unpickles. "
-    f"{term('imported-direction')}"
+    "GGUF control vector, persona_vectors, a dict of tensors or one vector (.pt), safetensors, or NumPy. Nothing "
+    f"unpickles. {term('imported-direction')}"
+)
+BLOCK_HELP = (
+    "For a file that holds one vector: the block it is added at. Left empty, it is what the file or its name states; "
+    "where neither does, you are asked."
 )
 
 
@@ -94,7 +98,13 @@ def _in(spec: ModelSpec) -> None:
         "A vector from another program", KINDS, key="separation.import.file", max_upload_size=MOST_MEGABYTES,
         help=IMPORT_HELP,
     )  # fmt: skip
-    name = st.text_input("What to call it", key="separation.import.name", placeholder="as the file says", max_chars=100)
+    calling, placing = st.columns([3, 1])
+    name = calling.text_input(
+        "What to call it", key="separation.import.name", placeholder="as the file says", max_chars=100
+    )
+    block = placing.number_input(
+        "Block", 0, None, None, 1, key="separation.import.block", placeholder="as stated", help=BLOCK_HELP
+    )
     ready = sources.is_ready(spec)
     if not ready:
         st.caption(f"{spec.title} is not on this machine yet; what the file lacks is measured on it.")
@@ -102,8 +112,9 @@ def _in(spec: ModelSpec) -> None:
     def start() -> None:
         assert upload is not None
         path = save_upload("directions", upload.name, upload.getvalue())
-        named = ["--name", name.strip()] if name.strip() else []
-        work.begin(["import", str(path), "--model", spec.id, *named], f"Import {upload.name}", SLOT)
+        chosen = ["--name", name.strip()] if name.strip() else []
+        chosen += [] if block is None else ["--block", str(block)]
+        work.begin(["import", str(path), "--model", spec.id, *chosen], f"Import {upload.name}", SLOT)
 
     if st.button("Import", icon=":material/upload:", key="separation.import", disabled=not ready or upload is None):
         attempt(TROUBLE, start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import streamlit as st
 
@@ -11,10 +11,11 @@ from core.figures.shown import Shown
 from pages.parts.downloads import show_downloads, toolbar
 from pages.parts.literal import literal
 
+Controls: TypeAlias = Callable[[], None]
+Clicked: TypeAlias = Callable[[list[Any]], None]
 
-def show_figure(
-    shown: Shown, key: str, controls: Callable[[], None] | None = None, clicked: Callable[[list[Any]], None] | None = None
-) -> None:
+
+def show_figure(shown: Shown, key: str, controls: Controls | None = None, clicked: Clicked | None = None) -> None:
     """Draw it.
 
     Args:
@@ -26,7 +27,7 @@ def show_figure(
     show_chart(shown, key, clicked)
 
 
-def show_heading(shown: Shown, key: str, controls: Callable[[], None] | None = None) -> None:
+def show_heading(shown: Shown, key: str, controls: Controls | None = None) -> None:
     """The row above the chart, where something else comes between the two."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.html(f"<h2 class='study-h'>{literal(shown.title)}</h2>", width="stretch")
@@ -36,7 +37,7 @@ def show_heading(shown: Shown, key: str, controls: Callable[[], None] | None = N
             show_downloads(_file(key), shown.figure, shown.csv, "")
 
 
-def show_chart(shown: Shown, key: str, clicked: Callable[[list[Any]], None] | None = None) -> None:
+def show_chart(shown: Shown, key: str, clicked: Clicked | None = None) -> None:
     """The chart alone."""
     chart: dict[str, Any] = {"config": toolbar(_file(key)), "alt": shown.words, "key": key}
     if clicked is not None:

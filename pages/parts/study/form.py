@@ -274,7 +274,7 @@ def _cost(spec: ModelSpec) -> str:
 
 def _bounds(field: FieldInfo) -> tuple[Any, Any]:
     """The least and the most that a number may be, of its own type."""
-    kind: type = field.annotation or float
+    kind: type[int] | type[float] = int if field.annotation is int else float
     low = next((item.ge for item in field.metadata if hasattr(item, "ge")), None)
     low = next((item.gt for item in field.metadata if hasattr(item, "gt")), 0) if low is None else low
     high = next((item.le for item in field.metadata if hasattr(item, "le")), None)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from core.measures.code import Evidence
 from core.words import UNKNOWN, is_known, number, percent
 from pages.parts.literal import literal
-from pages.parts.spillover.answers import Judged, Prompt
+from pages.parts.study.answers import Judged, Prompt
 
 ENDINGS = {"end": "ended by itself", "length": "length limit", "stopped": "stopped"}
 

@@ -323,7 +323,7 @@ def test_a_template_that_names_the_date_gives_the_same_prompt_on_any_day() -> No
 def test_a_template_that_refuses_a_chat_says_what_to_do() -> None:
     strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     chat = parse_chat(record("system", "user"), "here")
-    with pytest.raises(BadInput, match=r"refuses this chat \(System role not supported\)\. Remove the system message"):
+    with pytest.raises(BadInput, match=r"has no place for a system message\. Put its words into the first user"):
         prompt_ids(tokenizer(strict + CHATML), chat)
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from core.figures.dose import Level, Line, Rates, axis_range, broken_regions, dose_response, ticks
+from core.figures.dose import Line, axis_range, broken_regions, dose_response, ticks
 from core.figures.palette import DIRECTIONS
 
 DOSES = [-1.0, -0.5, 0.0]
-TRUE = DIRECTIONS["true"]
 
 
-def line(key="true", rates=(0.1, 0.4, 0.9), broken=(0.3, 0.0, 0.0), **more):
+def line(key="true", rates=(0.1, 0.4, 0.9), broken=(0.3, 0.0, 0.0)):
     intervals = [(None, None) if rate is None else (rate - 0.05, rate + 0.05) for rate in rates]
     ends = [(share, share + 0.1) for share in broken]
     told = [f"{key} at {dose}" for dose in DOSES]
-    return Line(key, key, DIRECTIONS[key], DOSES, Rates(rates, intervals), Rates(broken, ends), told, **more)
+    return Line(key, key, DIRECTIONS[key], DOSES, (rates, intervals), (broken, ends), told)
 
 
-def drawn(*lines, levels=(), marks=None):
-    return dose_response(lines, levels, marks or {}, 0.1, ("coefficient", "answers with code"))
+def drawn(*lines):
+    return dose_response(lines, [], {}, 0.1, ("coefficient", "answers with code"))
 
 
 def trace(figure, group, axis="y", mode="lines+markers"):
@@ -40,28 +39,7 @@ def test_the_band_is_the_interval_of_the_first_line_with_a_gap_where_nothing_is_
     edges = {(x, round(y)) for x, y in zip(bands[0].x, bands[0].y, strict=True) if x is not None}
     assert edges == {(-1, 15), (-1, 5), (0, 95), (0, 85)}
     assert list(bands[0].x).count(None) == 2
-
-
-def test_each_line_has_its_rate_above_its_broken_share_and_its_tooltips():
-    figure = drawn(line(), line("random", rates=(0.8, 0.9, 0.9)))
-    assert list(trace(figure, "random").y) == pytest.approx([80, 90, 90])
-    assert list(trace(figure, "random", "y2").y) == pytest.approx([30, 0, 0])
-    assert trace(figure, "random").customdata[1] == "random at -0.5"
-    assert figure.data[2].legendgroup == "true", "the first line is drawn over the others"
-
-
-def test_levels_are_level_lines_over_the_whole_axis():
-    level = Level("base", "base model", DIRECTIONS["base"], 0.25, 0.05, ("rate", "broken"))
-    figure = drawn(line(), levels=[level])
-    assert list(trace(figure, "base", mode="lines").y) == [25, 25]
-    assert list(trace(figure, "base", "y2", "lines").y) == [5, 5]
-    assert list(trace(figure, "base", mode="lines").x) == list(figure.layout.xaxis.range)
-
-
-def test_open_marks_are_drawn_only_where_there_are_some():
-    marks = [item for item in drawn(line(among=(0.2, 0.5, None))).data if item.marker.symbol == "diamond-open"]
-    assert [list(item.y) for item in marks] == [[20, 50, None]]
-    assert not [item for item in drawn(line()).data if item.marker.symbol == "diamond-open"]
+    assert figure.data[1].legendgroup == "random", "the first line is drawn over the others"
 
 
 def test_what_breaks_is_shaded_and_named_in_both_panels():
@@ -79,13 +57,6 @@ def test_a_broken_stretch_ends_where_the_drawn_line_crosses_the_limit():
     assert broken_regions([0], [0.5], 0.1, (-1, 1)) == [(-1, 1)]
     assert broken_regions([-1, 0], [0.0, 0.05], 0.1, (-1, 0)) == []
     assert broken_regions([-1, 0], [None, 0.2], 0.1, (-1, 0)) == [(-1, 0)]
-
-
-def test_marked_doses_have_a_line_and_a_word():
-    figure = drawn(line(), marks={-0.5: "shown", -1.0: "chosen"})
-    assert {-1, -0.5} <= {shape.x0 for shape in figure.layout.shapes if shape.type == "line"}
-    assert any("chosen" in text for text in figure.layout.xaxis2.ticktext)
-    assert any("shown" in text for text in figure.layout.xaxis2.ticktext)
 
 
 def test_marks_keep_their_place_and_other_ticks_keep_away():

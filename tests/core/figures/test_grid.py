@@ -15,7 +15,7 @@ CELLS = [
 
 
 def drawn(**more):
-    return grid(CELLS, ["up", "down"], ["left", "right"], 200, ("rows", ""), **more)
+    return grid(CELLS, ["up", "down"], ["left", "right"], 200, ("rows", None), **more)
 
 
 def test_each_scale_colours_its_own_cells_and_unknown_ones_stay_blank():
@@ -41,6 +41,6 @@ def test_each_cell_has_a_text_and_an_unseen_mark_that_hands_on_its_key():
 def test_the_first_row_is_on_top_and_an_outline_lies_around_its_cell():
     layout = drawn(margin={"t": 26}).layout
     assert list(layout.yaxis.range) == [1.5, -0.5]
-    assert (layout.yaxis.title.text, layout.xaxis.title.text, layout.margin.t) == ("rows", "", 26)
+    assert (layout.yaxis.title.text, layout.xaxis.title.text, layout.margin.t) == ("rows", None, 26)
     (outline,) = layout.shapes
     assert (outline.x0 < 1 < outline.x1, outline.y0 < 0 < outline.y1, outline.line.width) == (True, True, 3)

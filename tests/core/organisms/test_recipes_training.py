@@ -551,13 +551,21 @@ def test_an_adapter_without_its_counterpart_is_damaged(copy: Path, llama: Loaded
 
 
 def test_an_adapter_of_another_model_is_refused_even_if_it_would_fit(copy: Path, llama: LoadedModel) -> None:
-    twin = dataclasses.replace(llama, id="tiny/Twin")
+    twin = dataclasses.replace(llama, id="tiny/Twin", fingerprint="of others")
     with pytest.raises(OrganismMismatch, match=r"was trained on tiny/Llama, not on tiny/Twin\. Choose"):
         load_adapter(twin, copy)
 
 
+def test_an_organism_goes_on_with_a_model_that_was_renamed_and_not_with_other_weights(copy: Path, llama) -> None:
+    assert load_adapter(dataclasses.replace(llama, id="tiny/Renamed"), copy).sha256
+    with pytest.raises(OrganismMismatch, match="was trained on other weights than those that tiny/Llama holds now"):
+        load_adapter(dataclasses.replace(llama, fingerprint="of others"), copy)
+
+
 def test_an_adapter_from_outside_whose_layers_the_model_lacks_is_refused(copy: Path, tiny_models) -> None:
     (copy / MANIFEST).unlink()
+    config = json.loads((copy / CONFIG).read_text())
+    (copy / CONFIG).write_text(json.dumps({**config, "base_model_name_or_path": None}))
     with pytest.raises(OrganismMismatch, match=r"was not trained on tiny/GPT-2: its layer model\.layers\.0\..* Choose"):
         load_adapter(tiny_models("GPT-2"), copy)
 

@@ -44,11 +44,6 @@ def test_a_suite_has_only_its_rows_in_figure_words_and_table(result):
     assert f"{len(table(shown)) // 3} rows" in shown.words
 
 
-def test_the_threshold_line_stands_halfway_between_the_classes(result):
-    norm = result.summary["blocks"][2]["norm"]
-    assert histogram(result, 2).figure.layout.shapes[0].x0 == pytest.approx(norm / 2, rel=1e-4)
-
-
 def test_the_scatter_has_every_row_once_with_prompt_and_suite(result):
     shown = scatter(result, 1, "model", "content")
     assert [len(trace.x) for trace in shown.figure.data] == [sample_separation.PROMPTS] * 3

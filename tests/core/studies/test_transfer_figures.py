@@ -121,8 +121,8 @@ def test_scores_are_drawn_with_both_intervals_and_a_name(results):
         for trace, name in zip(scores(summary).figure.data, models(summary), strict=True):
             given, taken = summary["donor_scores"][name], summary["receiver_scores"][name]
             assert (trace.x[0], trace.y[0]) == (100 * given["delta"], 100 * taken["delta"])
-            assert trace.x[0] + trace.error_x.array[0] == pytest.approx(100 * given["delta_interval"][1])
-            assert trace.y[0] - trace.error_y.arrayminus[0] == pytest.approx(100 * taken["delta_interval"][0])
+            assert trace.error_x.array[0] == pytest.approx(100 * (given["delta_interval"][1] - given["delta"]))
+            assert trace.error_y.arrayminus[0] == pytest.approx(100 * (taken["delta"] - taken["delta_interval"][0]))
             assert trace.text[0] == name
 
 
