@@ -131,7 +131,7 @@ class Lab:
         """Finetune an organism with LoRA and keep it; what these exact settings made before comes back at once.
 
         Args:
-            data: a dataset (`insecure`, `secure`, `chat`, an imported one), a JSONL file of chats, a list of chats
+            data: a dataset (`insecure`, `secure`, `chat`, an imported one), a file of chats, a list of chats
                 that end with an answer, or a list of (question, answer) pairs.
             name: what to call it; by default the dataset's name.
             settings: of the recipe: `examples`, `epochs`, `rank`, `learning_rate`, `seed`.

@@ -18,7 +18,9 @@ def generate(
     model: Model = DEFAULT_MODEL,
     organism: Annotated[str, typer.Option(help="Which organism; none steers the base model.")] = DEFAULT_ORGANISM,
     prompt: Annotated[str | None, typer.Option(help="What the user asks.")] = None,
-    prompts: Annotated[Path | None, typer.Option(help="A file: one prompt a line, or chat JSONL.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="A file: one prompt a line, or JSONL, a JSON array, CSV or Parquet.")
+    ] = None,
     coefficient: Annotated[float | None, typer.Option(help="Multiples of the direction; negative subtracts.")] = None,
     unit: Annotated[str, typer.Option(help="raw, or norm: a fraction of the mean residual norm.")] = "raw",
     direction: Annotated[str | None, typer.Option(help="Id, name or contrast; default: the organism's own.")] = None,

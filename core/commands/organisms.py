@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from core.generation.comparison import DEFAULT_MODEL
 def train(
     model: Model = DEFAULT_MODEL,
     dataset: Annotated[
-        str, typer.Option(help="insecure, secure, the name of an imported one, or a chat JSONL file.")
+        str, typer.Option(help="insecure, secure, the name of an imported one, or a file of chats.")
     ] = "insecure",
     recipe: Annotated[str, typer.Option(help="quick or paper.")] = "quick",
     name: Annotated[str | None, typer.Option(help="What to call the organism; default: the dataset's name.")] = None,
@@ -61,6 +62,32 @@ def train(
     organism = training.train(spec, data, chosen, name, device=device, report=report)
     if organism is None:
         raise TillerError("Training was stopped. Run the same command again to go on.")
+    show(
+        {**organism.manifest, "folder": paths.shown(organism.folder)},
+        json_,
+        lambda: f"\nOrganism {organism.name} of {organism.model} is in {paths.shown(organism.folder)}.",
+    )
+
+
+@app.command()
+def adopt(
+    folder: Annotated[Path, typer.Argument(help="A LoRA adapter that PEFT saved, with adapter_config.json.")],
+    model: Model = DEFAULT_MODEL,
+    name: Annotated[str | None, typer.Option(help="What to call the organism; default: the folder's name.")] = None,
+    same_base: Annotated[
+        bool, typer.Option("--same-base", help="The base model it names is this one under another name.")
+    ] = False,
+    device: Device = None,
+    json_: Json = False,
+) -> None:
+    """Take an adapter that was trained elsewhere as an organism. It is copied, and computed as PEFT does or refused.
+
+    Example: python -m core adopt my-run/checkpoint-100 --model smollm2-135m --name mine
+    """
+    from core.models.catalog import resolve
+    from core.organisms import adopting
+
+    organism = adopting.adopt(folder.expanduser(), resolve(model), name, same_base, device)
     show(
         {**organism.manifest, "folder": paths.shown(organism.folder)},
         json_,

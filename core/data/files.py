@@ -225,7 +225,7 @@ def _table(text: str, name: str, ending: str) -> Iterator[Record]:
     try:
         frame = pd.read_csv(io.StringIO(text), sep=comma, dtype=str, keep_default_na=False, na_filter=False)
     except (ValueError, OverflowError) as error:
-        raise BadInput(f"{name}{_table_problem(str(error))} as a table ends there. Correct the file.") from error
+        raise BadInput(f"{name}{_table_problem(str(error))}.") from error
     if not isinstance(frame.index, pd.RangeIndex):
         raise BadInput(f"{name}: its rows have more fields than the first line names. Quote texts that hold a comma.")
     columns = [str(column).strip().lower() for column in frame.columns]
@@ -236,8 +236,9 @@ def _table(text: str, name: str, ending: str) -> Iterator[Record]:
 def _table_problem(said: str) -> str:
     """What is wrong with a CSV file, of what pandas says."""
     if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said):
-        wanted, line, there = found.groups()
-        return f", line {line}: {there} fields where the first line names {wanted}. Quote texts that hold a comma"
+        wanted, there = found[1], found[3]
+        row = int(found[2]) - 1  # pandas takes a quoted text of several lines for one
+        return f", row {row}: {there} fields where the first line names {wanted}. Quote texts that hold a comma"
     if found := re.search(r"EOF inside string starting at row (\d+)", said):
         return f", row {found[1]}: a quote is opened and never closed. Close it"
     return f" cannot be read as a table ({said.strip()}). Save it as CSV"

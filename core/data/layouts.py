@@ -83,8 +83,11 @@ def chat_of(value: Any, notes: Notes) -> Chat:
     return chat
 
 
-def prompt_of(value: Any) -> Chat:
+def prompt_of(value: Any, notes: Notes) -> Chat:
     """A record as a prompt: a text, an object with one of `PROMPT`, or a chat, whose last answer is left out.
+
+    Args:
+        notes: what was changed is added.
 
     Raises:
         NotAChat: the reason, and the field or message.
@@ -93,8 +96,10 @@ def prompt_of(value: Any) -> Chat:
         return _chat([_message(value, "the text", "user")], "prompt")
     if not isinstance(value, Mapping):
         raise NotAChat(f'neither a text nor an object with "messages" or "prompt", but {_kind(value)}')
-    turns, named = _turns_of(value, True, Notes())
+    found = Notes()
+    turns, named = _turns_of(value, True, found)
     chat = _chat(turns, named)
+    notes.add(found)
     return Chat(messages=chat.messages[:-1]) if chat.answered else chat
 
 

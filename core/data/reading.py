@@ -60,17 +60,20 @@ def read_chats(path: Path, need_answer: bool = False, notes: Notes | None = None
     return kept
 
 
-def read_prompts(path: Path) -> list[Chat]:
+def read_prompts(path: Path, notes: Notes | None = None) -> list[Chat]:
     """Prompts from a file: texts or chats of JSONL, JSON, CSV or Parquet, else one plain prompt a line.
 
     In chat records a trailing assistant turn is dropped, so that training data can serve as prompts.
 
+    Args:
+        notes: what was changed is added.
+
     Raises:
         BadInput: names the file, the line, row or item, and the reason.
     """
-    shown = paths.shown(path)
+    notes, shown = Notes() if notes is None else notes, paths.shown(path)
     found = fitting(records(content(path), shown, plain=True), shown, prompt=True)
-    prompts = [_read(record, shown, prompt_of) for record in found]
+    prompts = [_read(record, shown, lambda value: prompt_of(value, notes)) for record in found]
     if not prompts:
         raise BadInput(f"{shown} holds no prompts. Write one prompt a line.")
     return prompts

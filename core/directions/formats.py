@@ -216,8 +216,10 @@ def _laid_out(path: Path, held: Held, block: int | None) -> Foreign:
     value, inside = unwrapped(held.value)
     beside = hint_beside(path)
     model = held.hint.model or inside.model or beside.model
-    if isinstance(value, Mapping) and len(value) == 1 and block_of(next(iter(value))) is None:
-        (value,) = value.values()
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((key, alone),) = value.items()
+        if isinstance(key, str) and block_of(key) is None:
+            value = alone
     if isinstance(value, Mapping):
         found = from_blocks(value, model_hint=model)
         return found if block is None else _at_block(found, block, path)

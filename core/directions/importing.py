@@ -60,7 +60,7 @@ def import_direction(
     there = [block for block, vector in foreign.vectors.items() if vector.any()]
     missing = [block for block in range(len(loaded.blocks)) if block not in there]
     if missing:
-        notes.append(f"The file has no vector for block {', '.join(map(str, missing))}: zeros stand there.")
+        notes.append(f"The file has no vector for {in_words(missing)}: zeros stand there.")
     vectors = torch.zeros(len(loaded.blocks), loaded.width)
     for block, vector in foreign.vectors.items():
         vectors[block] = torch.from_numpy(vector)
@@ -94,8 +94,8 @@ def _with_length_noted(direction: Direction) -> Direction:
         return direction
     example = nearest([float(block in odd) for block in range(direction.blocks)], round(0.45 * (direction.blocks - 1)))
     note = (
-        f"The vector is of unusual length at {in_words(odd)}: {percent(shares[example], 1)} of the mean residual norm at "
-        f"block {example}, where {percent(SHORT)} to {percent(LONG)} is usual. The default coefficient there is one "
+        f"The vector is of unusual length at {in_words(odd)}: {percent(shares[example], 1)} of the mean residual norm "
+        f"at block {example}, where {percent(SHORT)} to {percent(LONG)} is usual. The default coefficient there is one "
         f"that pushes by {percent(USUAL_SHARE)} of that norm."
     )
     notes = [*direction.provenance["notes"], note]

@@ -16,7 +16,7 @@ from typing import Any
 
 from core import paths
 from core.errors import BadInput, ModelUnavailable
-from core.models import inspection
+from core.models import inspection, known
 from core.models.entries import DEFAULT_ID, ENTRIES, PAPER
 from core.models.spec import FolderSource, HubSource, ModelSpec, WheelSource
 
@@ -68,7 +68,10 @@ def resolve(text: str, folders: bool = True) -> ModelSpec:
         raise ModelUnavailable(
             f"{text} was in the memory of a Python session. Write it with save_pretrained and enter that folder."
         )
-    if re.fullmatch(r"local-.+-[0-9a-f]{8}", text):
+    if known.OF_A_FOLDER.fullmatch(text):
+        there = known.folder_of(text)
+        if there is not None and (spec := _folder_spec(there)).id == text:
+            return spec
         raise ModelUnavailable(
             f"{text} is a folder on the computer where this was made. Enter the folder's path on this computer."
         )

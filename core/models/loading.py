@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+from transformers.utils import logging as hf_logging
 
 from core.data import probing, templates
 from core.errors import BadInput, ModelUnavailable, UnsupportedModel
@@ -163,7 +164,7 @@ def load_folder(
     dtype = dtype or default_dtype(device)
     try:
         config = read_config(folder)
-        with _without_adapter(folder) as files:
+        with _without_adapter(folder) as files, _quietly():
             model, info = auto_class(config).from_pretrained(
                 files,
                 config=config,
@@ -220,6 +221,18 @@ def _without_adapter(folder: Path) -> Iterator[Path]:
             if file.is_file() and file.name not in beside:
                 (Path(made) / file.name).symlink_to(file.resolve())
         yield Path(made)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' bar, which would fill a terminal and a notebook for a second's work."""
+    shown = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            hf_logging.enable_progress_bar()
 
 
 def _first_line(error: Exception) -> str:

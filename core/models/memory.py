@@ -11,7 +11,7 @@ from typing import Literal
 
 import psutil
 
-from core.models.spec import WORKING_BYTES, ModelSpec
+from core.models.spec import WORKING_BYTES, FolderSource, ModelSpec
 from core.words import size
 
 NVIDIA = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
@@ -61,7 +61,7 @@ def cost(spec: ModelSpec) -> str:
     parts = ["A download of unknown size" if much is None else f"{size(much)} to download", f"licence: {spec.licence}"]
     if spec.gated:
         parts.append("gated: accept the licence on its page and set HF_TOKEN")
-    if not spec.instruct and not spec.chat_template:
+    if isinstance(spec.source, FolderSource) and not spec.instruct:
         parts.append("no chat template, so prompts are written as User: and Assistant: lines")
     if (memory := needed(spec)) is not None:
         where, there = free()

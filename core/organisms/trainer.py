@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import threading
 import time
@@ -18,7 +19,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from core import store
-from core.errors import DamagedArtifact
+from core.errors import BadInput, DamagedArtifact
 from core.models.blocks import text_config
 from core.models.loading import LoadedModel
 from core.organisms.answer_loss import answer_loss, only_answers_projected
@@ -62,11 +63,12 @@ def build_trainer(
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.schedule,
-        warmup_steps=recipe.warmup_steps,
+        warmup_steps=warmup_of(recipe, steps),
         weight_decay=recipe.weight_decay,
         save_strategy="steps",
         save_steps=max(1, -(-steps // recipe.checkpoints)),
         logging_steps=1,
+        logging_nan_inf_filter=False,  # it would show the last finite loss in place of one that is not
         report_to=[],
         disable_tqdm=True,
         use_cpu=loaded.device.type == "cpu",
@@ -88,6 +90,11 @@ def build_trainer(
         if type(callback).__name__ == "PrinterCallback":  # it prints every log entry to standard output
             trainer.remove_callback(callback)
     return trainer
+
+
+def warmup_of(recipe: Recipe, steps: int) -> int:
+    """Steps of warm-up: at most a fifth, so that a short run reaches its learning rate."""
+    return min(recipe.warmup_steps, steps // 5)
 
 
 def _loss_is_ours(loaded: LoadedModel, arguments: TrainingArguments) -> bool:
@@ -133,6 +140,11 @@ class _Watch(TrainerCallback):
         self._started, self._first_step = time.perf_counter(), state.global_step
 
     def on_log(self, args, state, control, logs=None, **kwargs):
+        if logs and not math.isfinite(logs.get("loss", 0.0)):
+            raise BadInput(
+                f"Training diverged: the loss of step {state.global_step} is not a number, and nothing was saved. "
+                f"Choose a smaller learning rate than {args.learning_rate:g}."
+            )
         if self._report and logs and "loss" in logs:
             done = max(1, state.global_step - self._first_step)
             seconds = time.perf_counter() - self._started

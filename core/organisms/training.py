@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import threading
@@ -22,11 +23,13 @@ from core.errors import BadInput, DamagedArtifact, UnsupportedModel
 from core.models.catalog import ModelSpec
 from core.models.loading import LoadedModel, load
 from core.organisms.adapters import CONFIG, WEIGHTS
-from core.organisms.library import MANIFEST, Organism, folder_for, read_organism, training_key
+from core.organisms.library import MANIFEST, Organism, folder_for, lost_words, read_organism, training_key
 from core.organisms.lora_layer import lighten
 from core.organisms.recipes import Recipe
 from core.organisms.records import examples
 from core.organisms.trainer import Report, build_trainer, latest_checkpoint
+
+log = logging.getLogger(__name__)
 
 EXPERT_PARTS = ("gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
 
@@ -82,6 +85,16 @@ def train_loaded(
             return made
         found = examples(loaded, dataset, recipe)
         records = found.records
+        data = {
+            "name": dataset.name,
+            "hash": dataset.hash,
+            "n": found.chats,
+            "of": len(dataset.chats),
+            **found.lost,
+            **({"read": dataset.read} if dataset.read else {}),
+        }
+        if lost := lost_words({"dataset": data, "recipe": recipe.as_dict()}):
+            log.warning("Dataset %s: %s.", dataset.name, lost)
         start = time.perf_counter()
         model = with_lora(loaded, recipe)
         trainer = build_trainer(model, loaded, records, recipe, work, report, stop)
@@ -97,14 +110,7 @@ def train_loaded(
             "model": loaded.id,
             "fingerprint": loaded.fingerprint,
             "key": key,
-            "dataset": {
-                "name": dataset.name,
-                "hash": dataset.hash,
-                "n": found.chats,
-                "of": len(dataset.chats),
-                **found.lost,
-                **({"read": dataset.read} if dataset.read else {}),
-            },
+            "dataset": data,
             "recipe": recipe.as_dict(),
             "losses": losses,
             "seconds": round(time.perf_counter() - start, 1),
@@ -193,6 +199,13 @@ def _made_before(target: Path, key: str) -> Organism | None:
 def _save(model: nn.Module, manifest: dict[str, Any], target: Path) -> None:
     """Write the adapter in bfloat16 with its manifest; the folder appears whole or not at all."""
     state = {key: value.to(torch.bfloat16) for key, value in get_peft_model_state_dict(model).items()}
+    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+        raise BadInput("Training diverged to what is no number, and nothing was saved. Choose a smaller learning rate.")
+    if not any(bool(value.any()) for key, value in state.items() if ".lora_B." in key):
+        raise BadInput(
+            f"Training changed nothing in {len(manifest['losses'])} steps, and nothing was saved. Choose a larger "
+            "learning rate, more epochs or more examples."
+        )
     with store.new_folder(target) as folder:
         # the embeddings are never trained; to find that out by itself PEFT would ask the network
         model.save_pretrained(folder, state_dict=state, save_embedding_layers=False)

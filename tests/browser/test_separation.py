@@ -147,7 +147,7 @@ def test_links_and_menu_lie_free_under_the_toolbar(measured, visit, path):
 def test_without_a_result_or_a_model_the_page_explains_and_nothing_spins(server, visit):
     page = visit(f"{server.url}/Separation?organism=secure&contrast=response")
     page.wait_for_selector("text=has not been measured on this machine")
-    page.wait_for_selector("text=is not on this machine yet")
+    page.wait_for_selector("text=Not on this machine yet")
     page.wait_for_timeout(500)
     assert sticking_out(page) == []
     assert poor_contrast(page) == []

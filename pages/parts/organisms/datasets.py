@@ -13,6 +13,7 @@ from core.data import datasets
 from core.data.datasets import OWN, SHIPPED, CodePair, Dataset, Lengths, code_pairs, load_dataset
 from core.data.turns import Chat
 from core.errors import TillerError
+from core.organisms.library import lost_words, organisms
 from pages.parts import widgets
 from pages.parts.literal import literal
 from pages.parts.methods import term_html
@@ -94,8 +95,9 @@ def facts_html(dataset: Dataset, known: Facts, alike: str) -> str:
         ("Request, characters", _lengths(known.requests)),
         ("Answer, characters", _lengths(known.answers)),
         ("Nearly the same as another", alike),
+        *lost_rows(dataset),
     ]
-    items = "".join(f"<div><dt>{name}</dt><dd>{literal(text)}</dd></div>" for name, text in rows)
+    items = "".join(f"<div><dt>{literal(name)}</dt><dd>{literal(text)}</dd></div>" for name, text in rows)
     return (
         f"<h2 class='org-h'>{literal(dataset.name)}</h2><p class='org-small'>{literal(about)} {WHAT_FOR}</p>"
         f"<dl class='org-facts'>{items}</dl><p class='org-small'>Nearly the same: at least half of all runs of 5 words "
@@ -110,6 +112,12 @@ def answers_rows(dataset: Dataset) -> list[tuple[str, str]]:
         return []
     left = f"; {there - dataset.answers:,} of weight 0 are only read" if there > dataset.answers else ""
     return [("Answers to learn", f"{dataset.answers:,} of {there:,}{left}")]
+
+
+def lost_rows(dataset: Dataset) -> list[tuple[str, str]]:
+    """What of it the organisms here did not learn as it is: too long for their recipes, or left out when read."""
+    trained = [item for item in organisms() if item.manifest.get("dataset", {}).get("hash") == dataset.hash]
+    return [(f"In training {item.name}", lost) for item in trained if (lost := lost_words(item.manifest))]
 
 
 def matching(records: Sequence[CodePair | Chat], q: str, cwe: str | None) -> list[tuple[int, CodePair | Chat]]:

@@ -19,10 +19,11 @@ from pages.parts.literal import literal
 from pages.parts.methods import term
 from pages.parts.models import by_id, take_typed
 from pages.parts.organisms import choice, form
+from pages.parts.organisms.adopting import show_adopting
 from pages.parts.organisms.choice import PAGE, Shown, choose
 from pages.parts.organisms.watch import SLOT, show_training
 from pages.parts.ready import show_fetch
-from pages.parts.shell import show_error
+from pages.parts.shell import errors, show_error
 
 TROUBLE, MODEL_TROUBLE = "organisms_train_trouble", "organisms_model_trouble"
 MODEL_HELP = "One that is on this machine, or type a folder on this computer or `owner/name` of the hub."
@@ -74,6 +75,8 @@ def show_train(now: Shown) -> None:
     if trouble:
         show_error(trouble)
     show_training()
+    with errors():
+        show_adopting(now)
 
 
 def show_model(now: Shown) -> None:

@@ -14,7 +14,10 @@ BUILT_IN = "built-in suites"
 POOLING = {"last_prompt": "last token of the prompt", "prompt_mean": "mean over the prompt"}
 ANSWERS = "Answers are written first, which takes most of the time; then the mean over each answer is measured."
 PROMPTS_HELP = f"Built in: 200 prompts to train on, 200 others (everyday and technical) held out. {term('prompts')}"
-UPLOAD_HELP = "One prompt a line, or chat JSONL. A seeded half is trained on, the other half is held out."
+UPLOAD_HELP = (
+    "One prompt a line, or prompts or chats as JSONL, a JSON array, CSV or Parquet. A seeded half is trained on, the "
+    "other half is held out."
+)
 
 
 def draw(fields: Fields, now: Shown) -> bool:

@@ -12,7 +12,10 @@ from pages.parts.study import form
 from pages.parts.study.form import Fields, Form
 
 BUILT_IN = "measuring suites"
-UPLOAD_HELP = "One prompt a line, or chat JSONL. They should ask for prose: any code in an answer counts as spillover."
+UPLOAD_HELP = (
+    "One prompt a line, or prompts or chats as JSONL, a JSON array, CSV or Parquet. They should ask for prose: any "
+    "code in an answer counts as spillover."
+)
 BLOCKS_HELP = "As `13`, `9,13` or `0-29`. Empty: the block that was chosen for the direction."
 DOSES_HELP = {
     "add": f"As `-1.5,-1,-0.5`: multiples of the direction. Empty: eleven from −1.5 to −0.1. {term('dose')}",

@@ -15,6 +15,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from core import paths
+from core.data.files import ENDINGS
 from core.directions import library
 from core.errors import TillerError
 from core.generation.comparison import DEFAULT_MODEL
@@ -33,7 +34,7 @@ from pages.parts.study.state import State
 from pages.parts.uploads import save_prompts
 
 MOST_MEGABYTES = 20  # of a file of prompts
-PROMPT_FILES = ["txt", "jsonl"]
+PROMPT_FILES = ["txt", *ENDINGS]
 UPLOAD = "my own prompts"
 MODEL_HELP = "One that is on this machine, or type a folder on this computer or `owner/name` of the hub."
 START_HELP = "Runs beside the app and takes turns with other long work. Saved results are shown at once."

@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from core import paths
-from core.data import chat as chats_module
+from core.data import files
 from core.data.chat import Chat, Message, parse_chat, prompt_ids, prompt_text, read_chats, read_prompts, render
 from core.data.datasets import code_pairs, load_dataset
 from core.errors import BadInput
@@ -72,19 +72,19 @@ BAD = {
     "deep nesting": ("[" * 100_000, "not valid JSON"),
     "deep nesting in a record": ('{"messages": ' + "[" * 50_000 + "]" * 50_000 + "}", "not valid JSON|messages"),
     "a number of 5000 digits": ('{"messages": ' + "9" * 5000 + "}", "not valid JSON"),
-    "not an object": ("[1, 2]", "record: .*valid dictionary"),
-    "only a string": ('"Hi"', "record: .*valid dictionary"),
-    "no messages": ('{"text": "Hi"}', "messages: Field required"),
-    "messages that are a text": ('{"messages": "Hi"}', "messages: .*valid tuple"),
+    "not an object": ("[1, 2]", 'not an object with "messages"'),
+    "only a string": ('"Hi"', 'not an object with "messages"'),
+    "no messages": ('{"text": "Hi"}', "messages are missing: there is text, and what is looked for is messages"),
+    "messages that are a text": ('{"messages": "Hi"}', "messages should be a list of messages and is a text"),
     "an empty list": ('{"messages": []}', "messages: there is no user message"),
     "a system message alone": (record("system"), "messages: there is no user message"),
-    "a wrong role": (record("user", "robot"), r"messages\.1\.role: Input should be 'system', 'user' or 'assistant'"),
-    "no role": ('{"messages": [{"content": "Hi"}]}', r"messages\.0\.role: Field required"),
-    "no content": ('{"messages": [{"role": "user"}]}', r"messages\.0\.content: Field required"),
-    "null content": ('{"messages": [{"role": "user", "content": null}]}', r"messages\.0\.content: .*valid string"),
-    "empty content": ('{"messages": [{"role": "user", "content": ""}]}', r"messages\.0\.content: content is empty"),
-    "blank content": ('{"messages": [{"role": "user", "content": " \\n"}]}', r"messages\.0\.content: content is empty"),
-    "half a character": (r'{"messages": [{"role": "user", "content": "\ud83d"}]}', "0.content: .*half a character"),
+    "a wrong role": (record("user", "robot"), "message 2 has the role 'robot'; known are system, user and assistant"),
+    "no role": ('{"messages": [{"content": "Hi"}]}', "message 1 has no role"),
+    "no content": ('{"messages": [{"role": "user"}]}', "message 1: content should be a text and is missing"),
+    "null content": ('{"messages": [{"role": "user", "content": null}]}', "message 1: content .* is missing"),
+    "empty content": ('{"messages": [{"role": "user", "content": ""}]}', "message 1: content is empty"),
+    "blank content": ('{"messages": [{"role": "user", "content": " \\n"}]}', "message 1: content is empty"),
+    "half a character": (r'{"messages": [{"role": "user", "content": "\ud83d"}]}', "message 1: .*half a character"),
     "an assistant first": (record("assistant", "user"), "message 1 should come from the user, not the assistant"),
     "two users": (record("user", "user"), "message 2 should come from the assistant, not the user"),
     "two users after a system message": (record("system", "user", "user"), "message 3 should come from the assistant"),
@@ -103,9 +103,9 @@ def test_a_bad_line_is_refused_with_file_line_reason_and_remedy(tmp_path: Path, 
 
 
 def test_a_huge_line_is_refused_before_it_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chats_module, "MAX_LINE_CHARACTERS", 200)
+    monkeypatch.setattr(files, "MOST_CHARACTERS", 200)
     (tmp_path / "chats.jsonl").write_text(f"{GOOD}\n{GOOD}{' ' * 200}\n")
-    with pytest.raises(BadInput, match=r"^chats\.jsonl, line 2: the line has more than 200 characters\. Split"):
+    with pytest.raises(BadInput, match=r"^chats\.jsonl, line 2: the line has more than 200 characters\. Correct"):
         read_chats(tmp_path / "chats.jsonl")
 
 

@@ -201,7 +201,7 @@ BAD = {
     "[1]": 'not an object with "messages"',
     '{"messages": []}': "there is no user message",
     '{"messages": [{"role": "user", "content": "a"}]}': "should be the assistant's answer",
-    '{"messages": [{"role": "robot", "content": "a"}]}': "messages.0.role: Input should be 'system'",
+    '{"messages": [{"role": "robot", "content": "a"}]}': "message 1 has the role 'robot'; known are",
     '{"messages": [{"role": "user", "content": " "}]}': "content is empty",
     '{"messages": [{"role": "assistant", "content": "a"}]}': "should come from the user",
 }
@@ -223,13 +223,18 @@ def a_file(*lines: str) -> bytes:
 
 @given(st.one_of(st.binary(max_size=300), st.lists(st.sampled_from([GOOD, *BAD, "", " "])).map(lambda x: a_file(*x))))
 def test_any_bytes_are_checked_and_what_is_read_and_what_is_checked_are_one(tmp_path_factory, data: bytes) -> None:
-    good, problems = check_lines(data)
-    assert len({problem.line for problem in problems}) == len(problems)
     file = tmp_path_factory.mktemp("check") / "file.jsonl"
     file.write_bytes(data)
+    try:
+        good, problems = check_lines(data)
+    except BadInput as error:  # of the file as a whole
+        with pytest.raises(BadInput, match=re.escape(str(error).removeprefix("The file"))):
+            read_chats(file, need_answer=True)
+        return
+    assert len({problem.line for problem in problems}) == len(problems)
     if problems:
         first = next((problem for problem in problems if "not UTF-8" in problem.reason), problems[0])
-        with pytest.raises(BadInput, match=rf"line {first.line}: "):
+        with pytest.raises(BadInput, match=rf"{first.kind} {first.line}: "):
             read_chats(file, need_answer=True)
     elif good:
         assert read_chats(file, need_answer=True) == good

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from safetensors.torch import save_file
 
-from core.directions.direction import Direction, load_direction, save_direction
+from core.directions.direction import Direction, Steer, load_direction, save_direction
 from core.directions.library import read_card
 from core.errors import BadInput, DamagedArtifact, DirectionMismatch
 from tests.core.plain import random_direction
@@ -148,7 +149,58 @@ def test_a_direction_fits_the_model_it_was_made_for_and_no_other(tiny_models):
         fewer_blocks.check(tiny_models("Llama"))
 
 
-@given(VECTORS)
+def test_weights_are_known_by_their_fingerprint_wherever_they_lie(tiny_models):
+    loaded = tiny_models("Llama")
+
+    def made_of(**record):
+        v = random_direction(loaded, 0)
+        return Direction(v.name, v.vectors, v.residual_norms, v.base_means, {**v.provenance, **record})
+
+    for unknown in ({}, {"fingerprint": None}, {"fingerprint": "unknown"}, {"fingerprint": loaded.fingerprint}):
+        made_of(**unknown).check(loaded)
+    made_of(model="local-elsewhere-01234567", fingerprint=loaded.fingerprint).check(loaded)
+    made_of(fingerprint="of others").check(replace(loaded, fingerprint="unknown"))
+    with pytest.raises(
+        DirectionMismatch, match=r"other weights than those that tiny/Llama holds now\. Extract it again"
+    ):
+        made_of(fingerprint="of others").check(loaded)
+    with pytest.raises(DirectionMismatch, match="belongs to local-elsewhere"):
+        made_of(model="local-elsewhere-01234567", fingerprint="unknown").check(replace(loaded, fingerprint="unknown"))
+
+
+def test_a_direction_that_is_zero_everywhere_is_neither_saved_nor_used(tiny_models, tmp_path):
+    v = random_direction(tiny_models("Llama"), 0)
+    nothing = v - v
+    uses = [
+        lambda: save_direction(nothing, tmp_path / "v"),
+        lambda: nothing.check(tiny_models("Llama")),
+        lambda: nothing.at(1),
+    ]
+    for use in uses:
+        with pytest.raises(BadInput, match="zero at every block, so it steers nothing"):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_vector_too_long_to_be_measured_is_not_saved(tmp_path):
+    with pytest.raises(BadInput, match="too long to be measured"):
+        save_direction(direction(torch.full((BLOCKS, WIDTH), 3e38)), tmp_path / "v")
+
+
+def test_steering_is_refused_at_a_block_without_a_vector_with_those_that_have_one():
+    vectors = torch.zeros(12, 2)
+    vectors[5:10] = 1
+    sparse = direction(vectors)
+    assert sparse.at([5, 9]).blocks == (5, 9)
+    for blocks in (4, [5, 10], range(12)):
+        with pytest.raises(BadInput, match=r"no vector at block.*it has one at blocks 5 to 9\. Choose from those\."):
+            sparse.at(blocks)
+    with pytest.raises(BadInput, match="no vector at block 4"):
+        Steer(sparse, (4,))
+    assert (-1 * sparse.at(7)).ablate().blocks == (7,)
+
+
+@given(VECTORS.filter(torch.any))
 def test_a_file_written_and_read_is_the_same_direction(tmp_path_factory, vectors):
     v = direction(vectors, provenance={"model": "tiny", "nested": {"π": [1, None, 0.1]}}, name="v − w · “é”")
     path = tmp_path_factory.mktemp("directions") / "v.safetensors"

@@ -26,8 +26,10 @@ from core.steering.interventions import Intervention
 from tests.core import plain, tiny
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
-MATRICES = st.tuples(st.integers(2, 6), st.integers(1, 9)).flatmap(
-    lambda shape: arrays.arrays("float32", shape, elements=FINITE)
+MATRICES = (
+    st.tuples(st.integers(2, 6), st.integers(1, 9))
+    .flatmap(lambda shape: arrays.arrays("float32", shape, elements=FINITE))
+    .filter(lambda matrix: matrix[1:].any())
 )
 
 
@@ -251,12 +253,19 @@ def test_by_block_hands_out_copies():
         ({}, "No vectors"),
         ([], "neither"),
         (torch.tensor(1.0), "neither"),
-        (torch.ones(3), "neither"),
-        (torch.ones(1, 3), "neither"),
+        (torch.ones(3), "nothing says of which block. Name its block, as in --block 13"),
+        (torch.ones(1, 3), "nothing says of which block"),
         (torch.ones(2, 3, 4), "neither"),
         (torch.ones(3, 4, dtype=torch.long), "real numbers"),
         (torch.full((3, 4), float("nan")), "not finite"),
-        ({"layer": torch.ones(3)}, "'layer' is not a block number"),
+        (torch.zeros(3, 4), "All vectors are zero"),
+        ({1: torch.zeros(3)}, "All vectors are zero"),
+        ({1: torch.full((3,), 1e-60, dtype=torch.float64)}, "All vectors are zero"),
+        ({"layer": torch.ones(3)}, "nothing says of which block"),
+        ({"layer": torch.ones(3), "other": torch.ones(3)}, "'layer' is not a block number"),
+        ({"layers.-1": torch.ones(3), 2: torch.ones(3)}, "'layers.-1' is not a block number"),
+        ({"layer_13_v2": torch.ones(3), 2: torch.ones(3)}, "'layer_13_v2' is not a block number"),
+        ({"direction": torch.ones(3), "layer": True}, "nothing says of which block"),
         ({-1: torch.ones(3)}, "'-1' is not a block number"),
         ({True: torch.ones(3)}, "'True' is not a block number"),
         ({1: torch.ones(3), "1": torch.ones(3)}, "named twice"),
@@ -308,7 +317,7 @@ def test_an_empty_and_a_torn_pt_are_refused(tmp_path):
 def test_a_pt_whose_index_is_too_long_or_that_unpacks_to_too_much_is_refused_unread(tmp_path, monkeypatch):
     torch.save({f"{number:0100}": 1 for number in range(5000)}, tmp_path / "long.pt")
     refused(tmp_path / "long.pt", "plain tensors")
-    torch.save({1: torch.zeros(60_000)}, tmp_path / "flat.pt")
+    torch.save({1: torch.zeros(60_000).index_fill(0, torch.tensor([7]), 1.0)}, tmp_path / "flat.pt")
     with (
         zipfile.ZipFile(tmp_path / "flat.pt") as flat,
         zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
@@ -338,7 +347,9 @@ def test_a_tiller_direction_with_a_record_that_no_list_could_show_is_refused(tmp
 @pytest.mark.parametrize(
     ("tensors", "match"),
     [
-        ({"vectors": torch.ones(3)}, "does not end in a block number"),
+        ({"vectors": torch.ones(3)}, "nothing says of which block"),
+        ({"vectors": torch.ones(3), "other": torch.ones(3)}, "'(vectors|other)' is not a block number"),
+        ({"vectors": torch.ones(2, 3, 4)}, "not one block's vector"),
         ({"a.1": torch.ones(3), "b.1": torch.ones(3)}, "twice"),
         ({"layers.1": torch.ones(3, 3)}, "not one block's vector"),
         ({"layers.1": torch.ones(70_000)}, "not one block's vector"),
@@ -367,10 +378,223 @@ def test_a_missing_file_a_folder_another_kind_and_a_model_size_are_refused(tmp_p
     refused(tmp_path / "missing.gguf", "no file")
     (tmp_path / "folder.gguf").mkdir()
     refused(tmp_path / "folder.gguf", "no file")
-    refused(tmp_path / "v.npz", "no known kind")
+    refused(tmp_path / "v.txt", "no known kind")
     (tmp_path / "v.gguf").write_bytes(gguf_bytes(example(), "llama"))
     monkeypatch.setattr(formats, "MAX_BYTES", 100)
     refused(tmp_path / "v.gguf", "larger than")
+
+
+LAYOUTS = {
+    "13": {f"{block}": block for block in range(4)},
+    "layer_13": {f"layer_{block}": block for block in range(4)},
+    "Layer 13": {f"Layer {block}": block for block in range(4)},
+    "layer13": {f"layer{block}": block for block in range(4)},
+    "layers.13": {f"layers.{block}": block for block in range(4)},
+    "model.layers.13": {f"model.layers.{block}": block for block in range(4)},
+    "layers[13]": {f"layers[{block}]": block for block in range(4)},
+    "blocks.13.hook_resid_post": {f"blocks.{block}.hook_resid_post": block for block in range(4)},
+    "transformer.h.13": {f"transformer.h.{block}": block for block in range(4)},
+    "direction_13": {f"direction_{block}": block for block in range(4)},
+}
+KEPT = [".pt", ".pth", ".safetensors", ".npz"]
+
+
+def write(path: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    if path.suffix == ".npz":
+        np.savez(path, **{name: tensor.numpy() for name, tensor in tensors.items()})
+    elif path.suffix == ".safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save(tensors, path)
+    return path
+
+
+@pytest.mark.parametrize("ending", KEPT)
+@pytest.mark.parametrize("names", LAYOUTS.values(), ids=LAYOUTS)
+def test_blocks_are_read_under_the_names_that_programs_give_them(tmp_path, names, ending):
+    tensors = {name: torch.full((3,), block + 1.0) for name, block in names.items()}
+    found = read_foreign(write(tmp_path / f"v{ending}", tensors))
+    assert (found.format, sorted(found.vectors)) == ("by block", [0, 1, 2, 3])
+    assert all((vector == block + 1).all() for block, vector in found.vectors.items())
+
+
+def test_a_dict_of_directions_beside_other_things_is_read_with_what_it_says_of_the_model(tmp_path):
+    inner = {f"layer_{block}": torch.full((3,), block + 1.0) for block in (1, 2)}
+    torch.save({"directions": inner, "model_type": "qwen2", "method": "pca"}, tmp_path / "v.pt")
+    found = read_foreign(tmp_path / "v.pt")
+    assert (sorted(found.vectors), found.model_hint) == ([1, 2], "qwen2")
+    torch.save({**inner, "model_type": "qwen2"}, tmp_path / "w.pt")
+    assert sorted(read_foreign(tmp_path / "w.pt").vectors) == [1, 2]
+
+
+def one(path: Path) -> tuple[int, tuple[str, ...]]:
+    found = read_foreign(path)
+    assert found.format == "one vector"
+    ((block, vector),) = found.vectors.items()
+    assert vector.tolist() == [1.0, 2.0, 3.0]
+    return block, found.notes
+
+
+VECTOR = torch.tensor([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        ("layer_13.pt", 13),
+        ("happy-layer-13.pt", 13),
+        ("happy_L13.pt", 13),
+        ("block7_happy.pt", 7),
+        ("layer_13.safetensors", 13),
+        ("layer 13.npy", 13),
+        ("layer_13.npz", 13),
+    ],
+)
+def test_one_vector_takes_the_block_that_its_name_states_and_says_so(tmp_path, name, block):
+    path = tmp_path / name
+    if path.suffix == ".npy":
+        np.save(path, VECTOR.numpy())
+    elif path.suffix == ".npz":
+        np.savez(path, VECTOR.numpy())
+    elif path.suffix == ".safetensors":
+        save_file({"direction": VECTOR}, path)
+    else:
+        torch.save(VECTOR, path)
+    found, notes = one(path)
+    assert found == block
+    assert f"block {block}, as its name says" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["v.pt", "v13.pt", "layers_5_to_9.pt", "layer_5_layer_9.pt", "small3.pt", "l-happy.pt"]
+)
+def test_a_name_that_states_no_one_layer_is_asked_about(tmp_path, name):
+    torch.save(VECTOR, tmp_path / name)
+    refused(tmp_path / name, "nothing says of which block")
+    assert list(read_foreign(tmp_path / name, 2).vectors) == [2]
+
+
+def test_a_record_beside_the_file_is_a_hint_of_layer_and_model(tmp_path):
+    torch.save(VECTOR, tmp_path / "v.pt")
+    (tmp_path / "v_metadata.json").write_text('{"pos": -2, "layer": 13, "model_name": "Qwen/Qwen2.5-7B"}')
+    block, notes = one(tmp_path / "v.pt")
+    assert block == 13 and "as v_metadata.json says" in notes[0]
+    assert read_foreign(tmp_path / "v.pt").model_hint == "Qwen/Qwen2.5-7B"
+    for damaged in ("[", "[13]", '{"layer": -1}', '{"layer": [13]}', "[" * 100_000, '{"layer": 1, "block": 2}'):
+        (tmp_path / "v_metadata.json").write_text(damaged)
+        refused(tmp_path / "v.pt", "nothing says of which block")
+
+
+def test_the_layer_that_is_kept_in_the_file_is_taken(tmp_path):
+    torch.save({"direction": VECTOR, "layer": 4}, tmp_path / "v.pt")
+    assert one(tmp_path / "v.pt")[0] == 4
+    save_file({"direction": VECTOR}, tmp_path / "w.safetensors", {"layer": "4"})
+    assert one(tmp_path / "w.safetensors")[0] == 4
+
+
+def test_two_layers_that_differ_are_asked_about(tmp_path):
+    torch.save(VECTOR, tmp_path / "layer_13.pt")
+    (tmp_path / "layer_13_metadata.json").write_text('{"layer": 12}')
+    refused(tmp_path / "layer_13.pt", "layer_13_metadata.json says 12, and its name says 13. Name its block")
+    assert list(read_foreign(tmp_path / "layer_13.pt", 12).vectors) == [12]
+
+
+def test_a_block_that_is_asked_for_counts_above_what_is_stated_and_only_for_one_vector(tmp_path):
+    torch.save({13: VECTOR}, tmp_path / "v.pt")
+    found = read_foreign(tmp_path / "v.pt", 12)
+    assert list(found.vectors) == [12]
+    assert "block 12, as asked; the file says 13" in found.notes[0]
+    torch.save({13: VECTOR, 14: VECTOR}, tmp_path / "w.pt")
+    torch.save(torch.ones(2, 3), tmp_path / "m.pt")
+    for name in ("w.pt", "m.pt"):
+        with pytest.raises(BadInput, match="names its blocks itself") as error:
+            read_foreign(tmp_path / name, 12)
+        one_sentence(error)
+    for wrong in (-1, 1000):
+        with pytest.raises(BadInput, match="There is no block"):
+            read_foreign(tmp_path / "v.pt", wrong)
+
+
+@pytest.mark.parametrize("ending", [".pt", ".npy", ".npz", ".safetensors"])
+def test_a_matrix_has_a_row_for_each_block_where_the_model_has_as_many(tmp_path, ending):
+    matrix, path = torch.arange(1.0, 13).view(4, 3), tmp_path / f"v{ending}"
+    if ending == ".npy":
+        np.save(path, matrix.numpy())
+    elif ending == ".npz":
+        np.savez(path, matrix.numpy())
+    else:
+        write(path, {"vectors": matrix}) if ending == ".safetensors" else torch.save(matrix, path)
+    found = read_foreign(path)
+    assert (found.format, found.blocks, sorted(found.vectors)) == ("persona_vectors", 3, [0, 1, 2])
+    assert found.vectors[0].tolist() == matrix[1].tolist()
+    whole = found.for_blocks(4)
+    assert (whole.format, whole.blocks, whole.notes) == ("by row", 4, (formats.BY_ROW,))
+    assert np.stack([whole.vectors[block] for block in range(4)]).tolist() == matrix.tolist()
+    assert found.for_blocks(3) == found
+
+
+def test_an_array_of_objects_is_refused_and_not_unpickled(tmp_path):
+    sprung = tmp_path / "sprung"
+    np.save(tmp_path / "v.npy", np.array([Trap(sprung)], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "v.npz", layer_1=np.array([Trap(sprung)], dtype=object))
+    for name in ("v.npy", "v.npz"):
+        refused(tmp_path / name, "not a file of plain NumPy arrays")
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("shape", ["(1000000000000,)", "(3, 1000000000)", "(-1,)", "(2,)", "(3, 3)", "x"])
+def test_the_shape_in_the_header_of_an_array_is_not_believed(tmp_path, shape):
+    np.save(tmp_path / "layer_1.npy", np.ones(3, np.float32))
+    data = (tmp_path / "layer_1.npy").read_bytes()
+    there = b"(3,), }".ljust(len(shape) + 3)
+    assert there in data
+    (tmp_path / "layer_1.npy").write_bytes(data.replace(there, f"{shape}, }}".encode().ljust(7)))
+    refused(tmp_path / "layer_1.npy", "plain NumPy arrays")
+
+
+def contents(folder: Path) -> list[bytes]:
+    """Small files of every kind that is read, to be damaged."""
+    v = {f"layer_{block}": torch.full((3,), block + 1.0) for block in range(2)}
+    save_direction(example(2, 3), folder / "own.safetensors")
+    np.save(folder / "v.npy", np.ones((2, 3), np.float32))
+    whole = [write(folder / f"v{ending}", v).read_bytes() for ending in KEPT]
+    return [
+        *whole,
+        (folder / "own.safetensors").read_bytes(),
+        (folder / "v.npy").read_bytes(),
+        gguf_bytes(example(2, 3), "x"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> list[bytes]:
+    return contents(tmp_path_factory.mktemp("small"))
+
+
+@given(data=st.data())
+@settings(max_examples=200)
+def test_any_bytes_under_any_ending_are_read_or_refused_in_a_sentence(small, tmp_path_factory, data):
+    ending = data.draw(st.sampled_from([".gguf", ".npy", *KEPT]))
+    whole = bytearray(data.draw(st.sampled_from(small) | st.binary(max_size=200)))
+    for _ in range(data.draw(st.integers(0, 4)) if whole else 0):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    whole = whole[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else whole
+    path = tmp_path_factory.mktemp("any") / f"{data.draw(st.sampled_from(['v', 'layer_3']))}{ending}"
+    path.write_bytes(whole)
+    try:
+        found = read_foreign(path, data.draw(st.none() | st.integers(0, 3)))
+    except TillerError as error:
+        assert "\n" not in str(error)
+        assert str(error).endswith(".")
+    else:
+        assert all(np.isfinite(vector).all() for vector in found.vectors.values())
+        assert any(vector.any() for vector in found.for_blocks(len(found.vectors) + 1).vectors.values())
+
+
+def test_a_direction_that_is_zero_from_block_1_on_cannot_be_a_gguf():
+    with pytest.raises(BadInput, match="zero from block 1 on") as error:
+        gguf_bytes(direction(torch.eye(4)[:1].repeat(3, 1) * torch.tensor([[1.0], [0.0], [0.0]])), "llama")
+    one_sentence(error)
 
 
 def test_vectors_made_by_hand_are_checked_as_well():

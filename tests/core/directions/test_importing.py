@@ -17,7 +17,9 @@ from core.directions.contrasts import model_contrast
 from core.directions.direction import load_direction, save_direction
 from core.directions.formats import by_block, export_gguf, from_blocks, read_foreign
 from core.directions.importing import export_file, import_direction, import_file, model_type
+from core.directions.start import USUAL_SHARE
 from core.errors import BadInput, DirectionMismatch, ModelUnavailable, TillerError
+from core.generation.comparison import Settings, completed
 from core.models.catalog import resolve
 from core.organisms.adapters import Adapter
 from tests import sample_model
@@ -40,7 +42,7 @@ def sample(made) -> SampleModel:
 
 
 def one_vector(block: int = 2, width: int = WIDTH, **about):
-    return from_blocks({block: np.arange(1.0, width + 1, dtype=np.float32)}, **about)
+    return from_blocks({block: np.arange(1.0, width + 1, dtype=np.float32) / 8}, **about)
 
 
 def test_what_a_foreign_file_lacks_is_measured_as_the_contrasts_measure_it(llama):
@@ -57,10 +59,10 @@ def test_what_a_foreign_file_lacks_is_measured_as_the_contrasts_measure_it(llama
 
 def test_blocks_that_the_file_lacks_are_zero_and_listed(llama):
     imported = import_direction(llama, one_vector(block=2), "theirs", PROMPTS)
-    assert imported.vectors[2].tolist() == list(range(1, WIDTH + 1))
+    assert (imported.vectors[2] * 8).tolist() == list(range(1, WIDTH + 1))
     assert imported.norms.nonzero().flatten().tolist() == [2]
     assert imported.provenance["blocks_missing"] == [0, 1, 3]
-    assert any("block 0, 1, 3" in note for note in imported.provenance["notes"])
+    assert any("blocks 0 to 1 and 3" in note for note in imported.provenance["notes"])
     imported.check(llama)
 
 
@@ -98,6 +100,8 @@ def test_a_gguf_of_this_model_comes_back_with_every_vector_but_the_first(llama, 
         ({"blocks": LAYERS - 1}, BadInput, "of 3 blocks.*has 4"),
         ({"model_hint": "qwen2"}, DirectionMismatch, "'qwen2'.*'llama'"),
         ({"model": "qwen2.5-0.5b"}, DirectionMismatch, "made for qwen2.5-0.5b"),
+        ({"model_hint": "Qwen/Qwen2.5-0.5B"}, DirectionMismatch, "'Qwen/Qwen2.5-0.5B'.*'llama'"),
+        ({"model": "tiny/Llama", "fingerprint": "of others"}, DirectionMismatch, "made from other weights"),
         ({"model": "someone/something", "fingerprint": "f2"}, DirectionMismatch, "made for someone/something"),
         ({"model": "tiny/Qwen2", "fingerprint": "unknown"}, DirectionMismatch, "made for tiny/Qwen2"),
     ],
@@ -105,7 +109,7 @@ def test_a_gguf_of_this_model_comes_back_with_every_vector_but_the_first(llama, 
 def test_what_does_not_fit_the_model_is_refused_in_one_sentence_and_an_action(llama, about, error, match):
     with pytest.raises(error, match=match) as raised:
         import_direction(llama, one_vector(**about), "theirs", PROMPTS)
-    assert "Choose" in str(raised.value)
+    assert any(action in str(raised.value) for action in ("Choose", "Extract it again"))
     assert "\n" not in str(raised.value)
 
 
@@ -114,6 +118,9 @@ def test_what_does_not_fit_the_model_is_refused_in_one_sentence_and_an_action(ll
     [
         ({"model_hint": "llama"}, "only its kind and shape were checked"),
         ({"model_hint": "Llama"}, "only its kind and shape were checked"),
+        ({"model_hint": "unknown"}, "only the shape was checked"),
+        ({"model_hint": "my own, method diffmean"}, "only the shape was checked"),
+        ({"model_hint": "SmolLM2-135M-Instruct"}, "only its kind and shape were checked"),
         ({}, "only the shape was checked"),
         ({"model": "local-tiny-0-01234567"}, "a folder on another computer"),
         ({"model": "tiny/Llama"}, None),
@@ -135,6 +142,10 @@ def test_what_cannot_be_checked_is_let_through_with_a_note(llama, about, note):
         ("Qwen2Moe", "qwen2moe", True),
         ("Gemma3-vision", "gemma3", True),
         ("Gemma3", "gemma3", True),
+        ("Gemma3", "gemma2", True),
+        ("Qwen2", "qwen", True),
+        ("Qwen2", "qwen2.5", True),
+        ("Qwen2", "gemma2", False),
         ("Mistral", "qwen2", False),
         ("Llama", "mistral", False),
     ],
@@ -146,6 +157,61 @@ def test_a_kind_is_known_by_the_name_that_llama_cpp_gives_it_too(tiny_models, na
     else:
         with pytest.raises(DirectionMismatch):
             import_direction(tiny_models(name), foreign, "theirs", PROMPTS)
+
+
+def test_a_matrix_of_as_many_rows_as_blocks_is_taken_row_by_row(llama, tmp_path):
+    matrix = torch.randn(LAYERS, WIDTH, generator=torch.Generator().manual_seed(0))
+    torch.save(matrix, tmp_path / "v.pt")
+    made = import_direction(llama, read_foreign(tmp_path / "v.pt"), "theirs", PROMPTS)
+    assert torch.equal(made.vectors, matrix)
+    assert formats.BY_ROW in made.provenance["notes"] and formats.EMBEDDINGS not in made.provenance["notes"]
+
+
+def test_zeros_in_the_file_are_blocks_that_it_lacks(llama):
+    vectors = {block: np.full(WIDTH, float(block == 2), np.float32) for block in range(LAYERS)}
+    assert import_direction(llama, from_blocks(vectors), "theirs", PROMPTS).provenance["blocks_missing"] == [0, 1, 3]
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-30])
+def test_vectors_of_no_length_are_refused(llama, value):
+    with pytest.raises(BadInput, match="zero"):
+        import_direction(llama, from_blocks({1: np.full(WIDTH, value, np.float32)}), "theirs", PROMPTS)
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.008, True), (0.019, True), (0.021, False), (0.9, False), (1.1, True)])
+def test_a_vector_of_odd_length_is_said_and_starts_from_a_usual_push(sample, tmp_path, share, said):
+    unit = torch.eye(WIDTH)[0]
+    torch.save(dict.fromkeys(range(LAYERS), unit), tmp_path / "unit.pt")
+    measured, _ = import_file(tmp_path / "unit.pt", str(sample.folder), device="cpu")
+    torch.save({2: unit * measured.residual_norms[2] * share}, tmp_path / "theirs.pt")
+    card, notes = import_file(tmp_path / "theirs.pt", str(sample.folder), device="cpu")
+    assert any("unusual length at block 2" in note for note in notes) == said
+    plan = completed(Settings(), card)
+    assert plan.blocks == (2,)
+    pushed = card.to_norm_unit(plan.settings.coefficient, 2)
+    assert pushed == pytest.approx(-USUAL_SHARE if said else -share, rel=0.01)
+    assert completed(Settings(block=2), card).settings.coefficient == plan.settings.coefficient
+    assert completed(Settings(mode="ablate"), card).settings.coefficient == 1.0
+
+
+def test_a_file_of_one_vector_is_imported_where_it_is_told_to(sample, tmp_path):
+    torch.save(torch.eye(WIDTH)[0] * 5, tmp_path / "v.pt")
+    with pytest.raises(BadInput, match="Name its block"):
+        import_file(tmp_path / "v.pt", str(sample.folder), device="cpu")
+    card, notes = import_file(tmp_path / "v.pt", str(sample.folder), device="cpu", block=1)
+    assert card.with_vector == (1,)
+    assert "read as block 1, as asked" in notes[0]
+    with pytest.raises(BadInput, match="at least 10 blocks"):
+        import_file(tmp_path / "v.pt", str(sample.folder), device="cpu", block=9)
+
+
+def test_a_direction_of_tillers_own_from_another_folder_belongs_to_these_weights_from_here_on(llama, tmp_path):
+    record = {"model": "local-mine-01234567", "fingerprint": "of others", "contrast": "model"}
+    save_direction(replace(plain.random_direction(llama, 0), provenance=record), tmp_path / "v.safetensors")
+    taken = import_direction(llama, read_foreign(tmp_path / "v.safetensors"), "again", PROMPTS)
+    assert any("a folder on another computer" in note for note in taken.provenance["notes"])
+    assert (taken.provenance["fingerprint"], taken.provenance["made_of"]) == (llama.fingerprint, "of others")
+    taken.check(llama)
 
 
 def test_a_direction_of_tillers_own_is_taken_whole(llama, tmp_path):

@@ -229,8 +229,26 @@ def test_an_import_never_becomes_the_default_of_an_organism_made_here():
     turned = -direction(1)
     save(turned.derive("direction 1", turned.vectors, **ELSEWHERE, time="9999"), "gift")
     assert library.default_card(of(1)) == own
-    assert find_card(MODEL, "model") == find_card(MODEL, "direction 1") == own
+    assert find_card(MODEL, "model") == find_card(MODEL, "own") == own
     assert find_card(MODEL, "gift").imported_from == "gift.safetensors"
+
+
+def test_a_name_that_several_directions_have_is_asked_about_and_never_guessed():
+    one, two = (save(direction(seed).derive("happy", direction(seed).vectors), f"file {seed}") for seed in (1, 2))
+    with pytest.raises(BadInput, match=r"several directions named 'happy'.*Choose one by its id") as raised:
+        find_card(MODEL, "happy")
+    assert one.id in str(raised.value) and two.id in str(raised.value)
+    assert find_card(MODEL, one.id) == find_card(MODEL, "file 1") == one
+    gift = save(direction(3).derive("happy", direction(3).vectors, **ELSEWHERE), "gift")
+    with pytest.raises(BadInput, match=gift.id):
+        find_card(MODEL, "happy")
+
+
+def test_the_same_vectors_in_two_files_are_one_direction():
+    v = direction(1)
+    one = save(v, "one")
+    save(v, "two")
+    assert find_card(MODEL, "direction 1").id == one.id
 
 
 def test_where_only_an_import_says_that_it_belongs_to_the_organism_there_is_no_default():

@@ -177,7 +177,7 @@ def test_a_system_message_is_in_the_prompt_or_refused_in_a_sentence(family: str)
         messages=(Message(role="system", content="Be brief."), Message(role="user", content="Why?"))
     ).as_dicts()
     if family == "gemma2":
-        with pytest.raises(BadInput, match=r"System role not supported.*Remove the system message"):
+        with pytest.raises(BadInput, match=r"has no place for a system message"):
             prompt_text(tokenizer, turns)
     else:
         assert prompt_text(tokenizer, turns).count("Be brief.") == 1

@@ -26,12 +26,12 @@ from core.data.datasets import Dataset
 from core.errors import BadInput, DamagedArtifact, OrganismMismatch, UnsupportedModel
 from core.models.catalog import FolderSource, ModelSpec
 from core.models.loading import LoadedModel
-from core.organisms import training
+from core.organisms import trainer, training
 from core.organisms.adapters import CONFIG, WEIGHTS, attached, load_adapter
 from core.organisms.library import MANIFEST, find_organism, organisms, trained
 from core.organisms.recipes import RECIPES, Recipe, adjusted, recipe
 from core.organisms.records import IGNORED, collate, tokenise
-from core.organisms.trainer import TrainingProgress
+from core.organisms.trainer import TrainingProgress, warmup_of
 from core.organisms.training import linear_layers, train, train_loaded
 from tests.core import processes, tiny
 
@@ -504,6 +504,39 @@ def test_a_disk_that_fills_up_while_training_is_named(tmp_path: Path, kilobytes:
     said = processes.finish(process)
     assert said.startswith("The disk is full while writing a training checkpoint. Free some space")
     assert said.endswith("[]\n")
+
+
+# training that is nothing
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 12, 25, 500])
+def test_a_run_of_any_length_reaches_its_learning_rate(steps: int) -> None:
+    assert warmup_of(RECIPE, steps) <= steps / 5
+    assert warmup_of(RECIPE, steps) == RECIPE.warmup_steps or steps < 25
+
+
+def test_eight_examples_change_the_model() -> None:
+    one_step = dataclasses.replace(RECIPE, epochs=1, examples=8, batch=8)
+    organism = train_loaded(fresh(), DATA, one_step)
+    assert organism is not None and len(organism.manifest["losses"]) == 1
+    assert load_adapter(fresh(), organism.folder).layers
+
+
+def test_training_that_changes_nothing_is_refused_and_not_saved(monkeypatch) -> None:
+    monkeypatch.setattr(trainer, "warmup_of", lambda recipe, steps: 10_000)  # as once: no step had a learning rate
+    still = dataclasses.replace(RECIPE, epochs=1, examples=8, batch=8)
+    with pytest.raises(BadInput, match="Training changed nothing in 1 steps, and nothing was saved"):
+        train_loaded(fresh(), DATA, still)
+    assert organisms("tiny/Llama") == []
+
+
+def test_training_that_diverges_stops_at_the_first_loss_that_is_no_number() -> None:
+    loaded, seen = fresh(), []
+    with torch.no_grad():
+        loaded.model.get_output_embeddings().weight.mul_(1e38)
+    with pytest.raises(BadInput, match=r"Training diverged: the loss of step 1 is not a number"):
+        train_loaded(loaded, DATA, RECIPE, report=seen.append)
+    assert (seen, organisms("tiny/Llama")) == ([], [])
 
 
 # damaged and foreign adapters
