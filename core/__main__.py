@@ -6,17 +6,27 @@ line), 2 (bad usage). Heavy imports wait until a verb needs them.
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import os
 import sys
+import unicodedata
 
 from core import scratch
 from core.commands import app
 from core.errors import TillerError
 
+PLAIN = str.maketrans({"−": "-", "–": "-", "—": "-", "─": "-", "’": "'", "“": '"', "”": '"', "·": "-", "→": "->",
+                       "×": "x", "Δ": "d", "±": "+-"})  # fmt: skip
+
 
 def main() -> None:
     """Run the command line; every failure the user can act on becomes one line and exit status 1."""
+    codecs.register_error("plainly", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plainly")
     try:
         scratch.clean()
         app()
@@ -32,6 +42,14 @@ def main() -> None:
         _fail(
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (TILLER_DEBUG=1 shows where.)"
         )
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """For a console that knows few signs: a minus is a hyphen, an accent goes, and what is left is a question mark."""
+    assert isinstance(error, UnicodeEncodeError)
+    found = error.object[error.start : error.end]
+    known = unicodedata.normalize("NFKD", found.translate(PLAIN)).encode("ascii", "ignore").decode()
+    return known or "?" * len(found), error.end
 
 
 def _fail(error: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -41,7 +42,20 @@ CONTRAST_HELP = (
 
 
 def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
-    print(json.dumps(value, ensure_ascii=False) if as_json else text(), flush=True)
+    """One object of strict JSON, in which what is not finite is null, or a text."""
+    if as_json:
+        plain = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        print(json.dumps(_strict(value), ensure_ascii=not plain, allow_nan=False), flush=True)
+    else:
+        print(text(), flush=True)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def say(message: str) -> None:

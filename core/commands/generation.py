@@ -10,6 +10,7 @@ import typer
 
 from core.commands.common import Device, Json, Model, app, show
 from core.directions.library import CONTROLS
+from core.errors import BadInput
 from core.generation.comparison import DEFAULT_MODEL, DEFAULT_ORGANISM, PROMPT
 
 
@@ -71,9 +72,10 @@ def generate(
             "top_k": top_k,
             "seed": seed,
             "prompt": PROMPT if prompt is None else prompt,
-        },
-        "the options",
+        }
     )
+    if not settings.prompt.strip() and prompts is None:
+        raise BadInput("The prompt is empty. Write what the model is to be asked.")
     chats = None if prompts is None else read_prompts(prompts)
     for result in runner.compare(complete(settings), coefficient, unit, chats, batch, device):
         show(result, json_ or chats is not None, partial(_panes, result))

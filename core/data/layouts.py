@@ -40,8 +40,8 @@ class Notes:
     unread: set[str] = field(default_factory=set)
 
     def add(self, other: Notes) -> None:
-        self.layouts += other.layouts
-        self.changes += other.changes
+        self.layouts.update(other.layouts)
+        self.changes.update(other.changes)
         self.unread |= other.unread
 
     def words(self) -> str:

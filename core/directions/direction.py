@@ -159,7 +159,9 @@ class Direction:
         return self.derive(f"{operation}({self.name})", vectors, operation=operation, of=of)
 
     def _same_space(self, other: Direction) -> Direction:
-        if self.vectors.shape != other.vectors.shape or self.provenance.get("model") != other.provenance.get("model"):
+        of_one_model = self.provenance.get("model") == other.provenance.get("model")
+        of_one_model |= library.same_weights(self.provenance, other.provenance.get("fingerprint")) is True
+        if self.vectors.shape != other.vectors.shape or not of_one_model:
             raise DirectionMismatch(
                 f"{self.name} and {other.name} belong to different models, so they cannot be combined. Map one first."
             )

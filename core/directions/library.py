@@ -21,6 +21,7 @@ from core.directions.names import CONTROLS, SEEDED, WRONG_SOURCE
 from core.directions.start import is_odd, odd_coefficient, with_vector
 from core.errors import BadInput, DamagedArtifact, DirectionMismatch
 from core.kept import Kept, leave_out
+from core.models import known
 from core.organisms.library import Organism, organisms
 
 if TYPE_CHECKING:
@@ -136,9 +137,11 @@ def read_card(path: Path) -> DirectionCard:
 def cards(model_id: str | None = None) -> list[DirectionCard]:
     """All saved directions, of one model where given: shipped ones first, then the newest first.
 
-    Damaged ones are logged and left out; `damaged` names them.
+    A folder that was moved or renamed is the same model here, by its weights. Damaged directions are logged and left
+    out; `damaged` names them.
     """
-    found = [card for card in _all()[0] if model_id in (None, card.model)]
+    wanted = None if model_id is None else known.same_weights(model_id)
+    found = [card for card in _all()[0] if wanted is None or card.model in wanted]
     newest_first = sorted(found, key=lambda card: card.provenance.get("time", ""), reverse=True)
     return sorted(newest_first, key=lambda card: not card.shipped)
 
@@ -199,8 +202,8 @@ def find_card(model_id: str, text: str) -> DirectionCard:
         if len(named) == 1:
             return named[0]
         if named:
-            known = ", ".join(f"{card.id} ({card.path.stem})" for card in named)
-            raise BadInput(f"{model_id} has several directions named {text[:80]!r}: {known}. Choose one by its id.")
+            ids = ", ".join(f"{card.id} ({card.path.stem})" for card in named)
+            raise BadInput(f"{model_id} has several directions named {text[:80]!r}: {ids}. Choose one by its id.")
     found = [card for card in in_order if card.contrast == text and not card.is_control]
     found = [card for card in found if text == IMPORTED or not card.imported_from]
     if len(found) == 1:
@@ -216,8 +219,8 @@ def find_card(model_id: str, text: str) -> DirectionCard:
 
 def same_weights(made: Mapping[str, Any], fingerprint: str | None) -> bool | None:
     """Whether a direction with this provenance was made of exactly these weights; None where either is not known."""
-    known = made.get("fingerprint")
-    return None if {known, fingerprint} & {None, "", "unknown"} else known == fingerprint
+    of = made.get("fingerprint")
+    return None if {of, fingerprint} & {None, "", "unknown"} else of == fingerprint
 
 
 def of_other_weights(name: str, model_id: str) -> DirectionMismatch:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core import invalid
 from core.data.chat import Chat, Message
 from core.directions import library
 from core.directions.library import DirectionCard
@@ -18,6 +19,7 @@ from core.directions.names import Control
 from core.directions.start import Start, check_vectors, nearest
 from core.errors import BadInput
 from core.generation.rows import BASE, Reading, Row, Sampling
+from core.models import known
 from core.models.catalog import CATALOG, resolve
 from core.organisms.library import Organism
 from core.steering.interventions import Intervention, Mode, Scope
@@ -54,7 +56,7 @@ class Settings(BaseModel):
     max_tokens: int = Field(default=80, ge=1, le=4096)
     temperature: float = Field(default=0.0, ge=0, le=5)
     top_p: float = Field(default=1.0, gt=0, le=1)
-    top_k: int = Field(default=0, ge=0)
+    top_k: int = Field(default=0, ge=0, lt=2**31)
     seed: int = Field(default=0, ge=0, lt=2**63)
     prompt: str = Field(default=PROMPT, max_length=20_000)
 
@@ -215,23 +217,20 @@ def from_link(parameters: Mapping[str, str]) -> tuple[Settings, list[str]]:
             none = text == "" and Settings.model_fields[key].annotation is not str
             chosen[key] = getattr(Settings.model_validate({key: None if none else text}), key)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"].removeprefix("Value error, ").lower()
-            notes.append(f"The link's {key} {text[:40]!r} was left out: {reason}.")
+            notes.append(f"The link's {key} {text[:40]!r} was left out: it {invalid.reason(error)[1]}.")
     return Settings(**chosen), notes
 
 
-def from_dict(value: Mapping[str, Any], where: str) -> Settings:
-    """Settings from a file such as a preset.
+def from_dict(value: Mapping[str, Any], where: str = "") -> Settings:
+    """Settings from plain values.
 
     Raises:
-        BadInput: names `where`, the setting and the reason.
+        BadInput: names the setting and the reason, after `where`.
     """
     try:
         return Settings.model_validate(dict(value))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{where}: {place}: {first['msg']}. Correct the file.") from error
+        raise BadInput(f"{where}{' '.join(invalid.reason(error))}. Choose another value.") from error
 
 
 def _in_link(value: Any) -> str:
@@ -255,7 +254,7 @@ def card_of(model_id: str, direction: str | None, organism: Organism | Adapter |
     """
     if direction:
         for other in library.cards():
-            if other.id == direction and other.model != model_id:
+            if other.id == direction and other.model not in known.same_weights(model_id):
                 raise BadInput(
                     f"The direction {other.name} belongs to {other.model}, not to {model_id}. Choose a direction of "
                     "this model."

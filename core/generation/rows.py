@@ -34,7 +34,7 @@ class Sampling:
             (1 <= self.max_tokens <= MAX_TOKENS, f"max_tokens should lie between 1 and {MAX_TOKENS}"),
             (math.isfinite(self.temperature) and 0 <= self.temperature <= 5, "temperature should lie between 0 and 5"),
             (math.isfinite(self.top_p) and 0 < self.top_p <= 1, "top_p should lie above 0 and at most at 1"),
-            (self.top_k >= 0, "top_k should be 0 (off) or more"),
+            (0 <= self.top_k < 2**31, "top_k should lie between 0 (off) and 2,147,483,647"),
             (0 <= self.seed < 2**63, "the seed should be a whole number from 0 on"),
         ]
         for fine, message in checks:

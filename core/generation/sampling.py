@@ -67,6 +67,7 @@ class Chooser:
         cumulative = probabilities.cumsum(-1)
         rank = torch.arange(probabilities.shape[-1], device=probabilities.device)
         kept = (cumulative - probabilities < self._top_p[self._plain :]) & (rank < self._top_k[self._plain :])
+        kept[:, 0] = True  # also of a top_p that float32 takes for 0
         place = _place((probabilities * kept).cumsum(-1), uniform)[:, None]
         place = torch.minimum(place, kept.sum(-1, keepdim=True) - 1)
         return order.gather(-1, place).squeeze(-1)

@@ -78,6 +78,23 @@ def default_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def check_device(device: str) -> None:
+    """Raise `BadInput` unless this machine has the device."""
+    try:
+        asked = torch.device(device)
+    except RuntimeError:
+        asked = None
+    if asked is None or asked.type not in ("cpu", "cuda", "mps"):
+        raise BadInput(f"{device!r} is not a device that models run on here. Use cpu, cuda, cuda:N or mps.")
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }[asked.type]
+    if (asked.index or 0) >= there:
+        raise BadInput(f"This machine has no device {device!r}. Use {default_device()}.")
+
+
 def default_dtype(device: str) -> torch.dtype:
     """bfloat16, half the memory traffic of float32, wherever it is not emulated.
 
@@ -157,10 +174,7 @@ def load_folder(
         action: what to do where the files are not as they should be, in a sentence.
     """
     device = device or default_device()
-    try:
-        torch.device(device)
-    except RuntimeError as error:
-        raise BadInput(f"{device!r} is not a device. Use cpu, cuda, cuda:N or mps.") from error
+    check_device(device)
     dtype = dtype or default_dtype(device)
     try:
         config = read_config(folder)

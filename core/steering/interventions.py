@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from core import invalid
 from core.errors import BadInput
 
 Mode = Literal["add", "ablate", "cap"]
@@ -85,9 +86,7 @@ class Intervention:
                 raise ValueError(f"unknown: {', '.join(sorted(map(str, unknown)))}")
             return _READER.validate_python(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise BadInput(f"This is not a steering setting ({reason}). Choose the settings again.") from error
+            raise BadInput(f"This is not a steering setting ({': '.join(invalid.reason(error))}). Choose the settings again.") from error
         except (TypeError, ValueError) as error:
             raise BadInput(f"This is not a steering setting ({error}). Choose the settings again.") from error
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from core import paths, provenance, results, store
+from core import invalid, paths, provenance, results, store
 from core.errors import BadInput
 from core.models.catalog import ModelSpec
 from core.studies import options
@@ -117,10 +117,8 @@ class Study(Generic[Settings, Inputs]):
         try:
             return self.settings(**chosen)
         except ValidationError as error:
-            first = error.errors()[0]
-            reason = first["msg"].removeprefix("Value error, ")
-            place = str(first["loc"][0]) if first["loc"] else "settings"
-            raise BadInput(f"{place}: {reason}. Choose another value.") from error
+            place, reason = invalid.reason(error)
+            raise BadInput(f"{place or 'settings'}: {reason}. Choose another value.") from error
 
 
 def find(study: Study[Settings, Inputs], settings: Settings, given: Given = NOTHING) -> Result | None:

@@ -168,6 +168,15 @@ def test_weights_are_known_by_their_fingerprint_wherever_they_lie(tiny_models):
         made_of(model="local-elsewhere-01234567", fingerprint="unknown").check(replace(loaded, fingerprint="unknown"))
 
 
+def test_directions_of_the_same_weights_are_combined_wherever_those_lay():
+    v = direction(torch.ones(BLOCKS, WIDTH), provenance={"model": "local-a-00000000", "fingerprint": "same"})
+    w = direction(torch.ones(BLOCKS, WIDTH), provenance={"model": "local-b-11111111", "fingerprint": "same"})
+    assert torch.equal((v + w).vectors, 2 * v.vectors)
+    for unknown in ({"fingerprint": "unknown"}, {"fingerprint": "other"}, {}):
+        with pytest.raises(DirectionMismatch, match="different models"):
+            v + direction(w.vectors, provenance={"model": "local-b-11111111", **unknown})
+
+
 def test_a_direction_that_is_zero_everywhere_is_neither_saved_nor_used(tiny_models, tmp_path):
     v = random_direction(tiny_models("Llama"), 0)
     nothing = v - v

@@ -15,6 +15,8 @@ from core.directions.controls import orthogonal_like, random_like, sign_flipped,
 from core.directions.direction import Direction, save_direction
 from core.directions.library import CONTROLS, SEEDED, DirectionCard, control_reference, find_card, split_reference
 from core.errors import BadInput
+from core.generation.comparison import card_of
+from core.models import known
 from core.organisms.library import Organism
 
 MODEL = "tiny/library"
@@ -219,6 +221,18 @@ def test_without_another_organism_there_is_no_wrong_source():
     v = save(direction(1), "v")
     with pytest.raises(BadInput, match=r"no direction of another organism.*Extract one, or choose another control"):
         control_reference(v, "wrong_source")
+
+
+def test_directions_of_a_folder_are_found_after_it_was_moved(tmp_path):
+    was, now, other = "local-here-00000000", "local-there-11111111", "local-other-22222222"
+    for model, weights in ((was, "same"), (now, "same"), (other, "others")):
+        known.remember(model, tmp_path / model, weights)
+    card = save(direction(1, model=was, fingerprint="same"), "v")
+    assert library.cards(now) == library.cards(was) == [card]
+    assert find_card(now, "v") == card_of(now, card.id, None) == card
+    assert library.cards(other) == []
+    with pytest.raises(BadInput, match=f"belongs to {was}, not to {other}"):
+        card_of(other, card.id, None)
 
 
 ELSEWHERE = {"imported_from": {"format": "tiller", "file": "gift.safetensors", "sha256": "x"}}
