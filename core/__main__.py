@@ -12,8 +12,9 @@ import io
 import os
 import sys
 import unicodedata
+from pathlib import Path
 
-from core import scratch
+from core import paths, scratch
 from core.commands import app
 from core.errors import TillerError
 
@@ -39,6 +40,9 @@ def main() -> None:
             _fail("The disk is full. Free some space, or set TILLER_CACHE to a folder on another disk, and try again.")
         if os.environ.get("TILLER_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.strerror and error.filename:
+            name = paths.shown(Path(os.fsdecode(error.filename)))
+            _fail(f"{name[:80]}: {error.strerror[:1].lower()}{error.strerror[1:]}. Choose another name or place.")
         _fail(
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (TILLER_DEBUG=1 shows where.)"
         )

@@ -17,7 +17,7 @@ ASSETS = ROOT / "assets"
 CACHE_FOLDER = "The cache folder"
 
 # the last two: a file lies where the folder should
-_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG)
 
 
 def cache() -> Path:
@@ -25,7 +25,10 @@ def cache() -> Path:
 
     Where it cannot be created there is nothing to read in it, and what shipped still opens; who writes is told.
     """
-    folder = Path(os.environ.get("TILLER_CACHE") or ROOT / "cache").expanduser()
+    try:
+        folder = Path(os.environ.get("TILLER_CACHE") or ROOT / "cache").expanduser()
+    except RuntimeError as error:
+        raise NotWritable("TILLER_CACHE names the home of a user that there is not. Set it to a folder.") from error
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     return folder

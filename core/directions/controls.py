@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import normalize
 
 from core.directions.direction import Direction
+from core.directions.start import check_vectors, with_vector
 from core.errors import BadInput, DirectionMismatch
 
 FAR = 0.5  # a wrong layer is this share of the depth away, unless asked otherwise
@@ -43,14 +44,18 @@ def sign_flipped(direction: Direction, seed: int = 0) -> Direction:
 def wrong_layer(direction: Direction, seed: int = 0) -> Direction:
     """At each block the vector of another block, half the depth away plus `seed` blocks, going round.
 
+    Of a direction that has no vector at some blocks it goes round those that have one.
+
     Raises:
-        BadInput: the direction has one block only.
+        BadInput: the direction has a vector at one block only.
     """
-    blocks = direction.blocks
+    there = list(with_vector(direction.norms.tolist()))
+    blocks = len(there)
     if blocks < 2:
         raise BadInput(f"{direction.name} has one block, so no other layer's vector. Choose another control.")
     shift = 1 + (int(blocks * FAR) - 1 + seed) % (blocks - 1)  # from 1 to blocks − 1: never its own
-    units = normalize(direction.vectors.roll(-shift, dims=0), dim=1)
+    units = torch.zeros_like(direction.vectors)
+    units[there] = normalize(direction.vectors[there].roll(-shift, dims=0), dim=1)
     return _control(direction, units, "wrong_layer", f"wrong layer (+{shift})", shift=shift)
 
 
@@ -67,6 +72,7 @@ def wrong_source(direction: Direction, other: Direction) -> Direction:
             f"{other.name} belongs to another model than {direction.name}, so it cannot be its control. Choose a "
             "direction of the same model."
         )
+    check_vectors(other.name, other.norms.tolist(), with_vector(direction.norms.tolist()))
     return _control(
         direction, normalize(other.vectors, dim=1), "wrong_source", f"wrong source: {other.name}", source=other.id
     )

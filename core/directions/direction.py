@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from core import paths, store
-from core.directions import library
+from core.directions import origin
 from core.directions.start import check_vectors
 from core.errors import BadInput, DamagedArtifact, DirectionMismatch
 from core.models.loading import LoadedModel
@@ -108,7 +108,7 @@ class Direction:
             DirectionMismatch: another model, or other weights under its id.
             BadInput: there is no vector at all.
         """
-        made_for, same = self.provenance.get("model"), library.same_weights(self.provenance, loaded.fingerprint)
+        made_for, same = self.provenance.get("model"), origin.same_weights(self.provenance, loaded.fingerprint)
         shape, needed = (self.blocks, self.width), (len(loaded.blocks), loaded.width)
         if shape != needed or (made_for != loaded.id and not same):
             raise DirectionMismatch(
@@ -116,7 +116,7 @@ class Direction:
                 f"{loaded.id} ({len(loaded.blocks)} of {loaded.width}). Choose a direction of this model."
             )
         if same is False:
-            raise library.of_other_weights(self.name, loaded.id)
+            raise origin.of_other_weights(self.name, loaded.id)
         check_vectors(self.name, self.norms.tolist(), ())
 
     def __add__(self, other: Direction) -> Direction:
@@ -160,7 +160,7 @@ class Direction:
 
     def _same_space(self, other: Direction) -> Direction:
         of_one_model = self.provenance.get("model") == other.provenance.get("model")
-        of_one_model |= library.same_weights(self.provenance, other.provenance.get("fingerprint")) is True
+        of_one_model |= origin.same_weights(self.provenance, other.provenance.get("fingerprint")) is True
         if self.vectors.shape != other.vectors.shape or not of_one_model:
             raise DirectionMismatch(
                 f"{self.name} and {other.name} belong to different models, so they cannot be combined. Map one first."

@@ -18,6 +18,7 @@ from core.directions.direction import Direction, load_direction, save_direction
 from core.directions.families import families
 from core.directions.formats import Foreign, export_gguf, read_foreign
 from core.directions.library import DirectionCard
+from core.directions.origin import of_other_weights, same_weights
 from core.directions.start import LONG, SHORT, USUAL_SHARE, check_vectors, in_words, is_odd, nearest
 from core.errors import BadInput, DirectionMismatch, ModelUnavailable
 from core.models import sources
@@ -54,7 +55,7 @@ def import_direction(
     if foreign.direction is not None:
         check_vectors(foreign.direction.name, foreign.direction.norms.tolist(), ())
         record = {**foreign.direction.provenance, "model": loaded.id, "imported_from": origin, "notes": notes}
-        if library.same_weights(record, loaded.fingerprint) is False:  # a folder elsewhere, which the notes tell
+        if same_weights(record, loaded.fingerprint) is False:  # a folder elsewhere, which the notes tell
             record |= {"fingerprint": loaded.fingerprint, "made_of": foreign.fingerprint}
         return _with_length_noted(replace(foreign.direction, name=name, provenance=record))
     there = [block for block, vector in foreign.vectors.items() if vector.any()]
@@ -203,12 +204,12 @@ def _check_weights(loaded: LoadedModel, foreign: Foreign, what: str) -> list[str
     if foreign.model is None:
         checked = "its kind and shape were" if families(foreign.model_hint or "") else "the shape was"
         return [f"{what} does not say which model it was made for: only {checked} checked."]
-    same = library.same_weights({"fingerprint": foreign.fingerprint}, loaded.fingerprint)
+    same = same_weights({"fingerprint": foreign.fingerprint}, loaded.fingerprint)
     if same:
         return []
     if foreign.model == loaded.id:
         if same is False:
-            raise library.of_other_weights(foreign.name or what, loaded.id)
+            raise of_other_weights(foreign.name or what, loaded.id)
         return []
     if foreign.model.startswith("local-"):
         return [f"{what} was made for a folder on another computer, so that only the shape was checked."]

@@ -11,7 +11,7 @@ import math
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from core import paths
 from core.directions.names import CONTROLS, SEEDED, WRONG_SOURCE
 from core.directions.start import is_odd, odd_coefficient, with_vector
-from core.errors import BadInput, DamagedArtifact, DirectionMismatch
+from core.errors import BadInput, DamagedArtifact
 from core.kept import Kept, leave_out
 from core.models import known
 from core.organisms.library import Organism, organisms
@@ -214,20 +214,6 @@ def find_card(model_id: str, text: str) -> DirectionCard:
     raise BadInput(
         f"{model_id} has no direction {text!r} (there are: {names}). Choose one, or extract it with "
         f"`python -m core extract --model {model_id}`."
-    )
-
-
-def same_weights(made: Mapping[str, Any], fingerprint: str | None) -> bool | None:
-    """Whether a direction with this provenance was made of exactly these weights; None where either is not known."""
-    of = made.get("fingerprint")
-    return None if {of, fingerprint} & {None, "", "unknown"} else of == fingerprint
-
-
-def of_other_weights(name: str, model_id: str) -> DirectionMismatch:
-    """What to say of a direction of weights that are not there any more."""
-    return DirectionMismatch(
-        f"The direction {name} was made from other weights than those that {model_id} holds now. Extract it again, or "
-        "restore the weights."
     )
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import BadInput
-from core.steering.interventions import COEFFICIENT_LIMIT
 
+COEFFICIENT_LIMIT = 1000.0
 SHORT, LONG = 0.02, 1.0  # a vector's length as a share of the block's mean residual norm: usual is what lies between
 USUAL_SHARE = 0.3  # how strong a push a coefficient of ±1 is with the directions that were chosen here
 

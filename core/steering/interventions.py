@@ -9,13 +9,13 @@ from typing import Any, Literal, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from core import invalid
+from core.directions.start import COEFFICIENT_LIMIT
 from core.errors import BadInput
 
 Mode = Literal["add", "ablate", "cap"]
 Scope = Literal["all", "prompt", "response"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-COEFFICIENT_LIMIT = 1000.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ class Intervention:
                 raise ValueError(f"unknown: {', '.join(sorted(map(str, unknown)))}")
             return _READER.validate_python(value)
         except ValidationError as error:
-            raise BadInput(f"This is not a steering setting ({': '.join(invalid.reason(error))}). Choose the settings again.") from error
+            what = ": ".join(invalid.reason(error))
+            raise BadInput(f"This is not a steering setting ({what}). Choose the settings again.") from error
         except (TypeError, ValueError) as error:
             raise BadInput(f"This is not a steering setting ({error}). Choose the settings again.") from error
 

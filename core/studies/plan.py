@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.directions import library
+from core.directions import origin
 from core.directions.library import DirectionCard
 from core.generation import comparison
 from core.generation.comparison import Plan, Settings
@@ -37,5 +37,5 @@ def check_weights(card: DirectionCard, spec: ModelSpec) -> None:
     """
     record = None if isinstance(spec.source, FolderSource) else sources.record_of(spec)
     recorded = str(record.get("fingerprint")) if record else ""
-    if re.fullmatch("[0-9a-f]{64}", recorded) and library.same_weights(card.provenance, recorded) is False:
-        raise library.of_other_weights(card.name, spec.id)
+    if re.fullmatch("[0-9a-f]{64}", recorded) and origin.same_weights(card.provenance, recorded) is False:
+        raise origin.of_other_weights(card.name, spec.id)

@@ -415,7 +415,8 @@ def test_what_cannot_be_measured_is_one_sentence(typed):
 def test_every_setting_can_be_made_in_the_form(made, assets):
     made.install()
     app = open_page()
-    asked = {element.key.split(".")[2] for kind in FIELD_WIDGETS for element in app.get(kind) if ".form." in element.key}
+    drawn = [element.key for kind in FIELD_WIDGETS for element in app.get(kind)]
+    asked = {key.split(".")[2] for key in drawn if ".form." in key}
     assert set(SPILLOVER.settings.model_fields) - {"prompts"} <= asked  # prompts are a choice of a source
 
 

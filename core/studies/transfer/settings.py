@@ -16,6 +16,7 @@ from core import results
 from core.data import prompts as suites
 from core.data.chat import Chat
 from core.directions.library import DirectionCard
+from core.directions.start import check_vectors
 from core.errors import BadInput
 from core.generation import comparison
 from core.measures.code import DETECTOR_VERSION
@@ -191,6 +192,7 @@ def _member(text: str, settings: TransferSettings) -> Member:
         block = _best_separating(plan.card)
     elif settings.at != "choice":
         block = round(float(settings.at) * (plan.card.blocks - 1))
+    check_vectors(plan.card.name, plan.card.norms, (block,))
     coefficient = settings.coefficient if settings.coefficient is not None else plan.settings.coefficient
     if not coefficient:
         raise BadInput("A coefficient of 0 steers nothing. Choose another.")

@@ -9,9 +9,10 @@ from typing import Any
 import streamlit as st
 
 from core.directions.library import DirectionCard
+from core.directions.start import COEFFICIENT_LIMIT
 from core.generation import saved
 from core.generation.comparison import Plan, Settings
-from core.steering.interventions import COEFFICIENT_LIMIT, MODES
+from core.steering.interventions import MODES
 from core.studies.choice.start import start_for
 from pages.parts import widgets
 from pages.parts.methods import term

@@ -157,7 +157,7 @@ def _organism(settings: Settings, model: str) -> None:
 
 
 def _direction(now: Now, model: str) -> None:
-    found = {card.id: card for card in now.cards.values() if card.model == model}
+    found = {card.id: card for card in library.cards(model)}
     if not found:
         st.caption("No direction of this model is on this machine yet.")
         return

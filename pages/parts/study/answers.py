@@ -15,7 +15,9 @@ from core.results import Result
 from core.studies.spillover.moves import state
 from core.words import number, percent
 
-ANSWER = ("suite", "place", "prompt", "text", "code", "evidence", "likelihood", "repetition", "broken", "tokens", "reason")
+OF_AN_ANSWER = {
+    "suite", "place", "prompt", "text", "code", "evidence", "likelihood", "repetition", "broken", "tokens", "reason",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Answers:
         if table is None:
             raise DamagedArtifact("The answers of this result were not saved with it. Measure it again.")
         try:
-            self._labels = [name for name in table.columns if name not in ANSWER]
+            self._labels = [name for name in table.columns if name not in OF_AN_ANSWER]
             rows = table.to_dict("records")
             base = next((self._key(row) for row in rows if row["direction"] == "base"), None)
             asked = [row for row in rows if self._key(row) == base]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.directions.start import COEFFICIENT_LIMIT
 from core.errors import BadInput
-from core.steering.interventions import COEFFICIENT_LIMIT, MODES, SCOPES, Intervention
+from core.steering.interventions import MODES, SCOPES, Intervention
 
 VALID = {"mode": "add", "direction": "abc", "blocks": [1, 2], "coefficient": -0.5}
 FINITE = st.floats(-1000, 1000)
