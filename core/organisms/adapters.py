@@ -82,9 +82,7 @@ class Adapter:
             raise OrganismMismatch(f"The adapter {self.name} holds no LoRA layers. Train it again.")
 
 
-def load_adapter(
-    loaded: LoadedModel, folder: Path, name: str | None = None, same_base: bool = False
-) -> Adapter:
+def load_adapter(loaded: LoadedModel, folder: Path, name: str | None = None, same_base: bool = False) -> Adapter:
     """Read a PEFT LoRA adapter and check that it is all understood, does something, and belongs to the model.
 
     Args:

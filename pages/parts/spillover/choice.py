@@ -181,6 +181,4 @@ def _read_names(choice: Choice, given: Mapping[str, str], there: Sequence[Result
     return take(choice, "mode", given, MODES, notes)
 
 
-STATE: State[Choice, Shown] = State(
-    "Spillover", KIND, Choice(), resolve, read_link, parameters, settle, (*NAMES,)
-)
+STATE: State[Choice, Shown] = State("Spillover", KIND, Choice(), resolve, read_link, parameters, settle, (*NAMES,))
