@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from core.studies.study import Report
 
-MAIN_TABLE = {"separation": "blocks", "spillover": "doses", "choice": "finalists", "transfer": "cells"}
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -47,7 +45,9 @@ class Finding:
     @property
     def table(self) -> pd.DataFrame:
         """The main table: blocks of a separation, doses of spillover, finalists of a choice, cells of transfer."""
-        return self.tables[MAIN_TABLE[self.result.kind]]
+        from core.studies.catalog import study_of
+
+        return self.tables[study_of(self.result.kind).table]
 
     @property
     def answers(self) -> pd.DataFrame | None:

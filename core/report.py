@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from core import exporting, paths, provenance, store
 from core.figures.shown import Shown
 from core.results import Result
-from core.studies.catalog import SPILLOVER, study_of
-from core.studies.spillover.arms import arms_of
+from core.studies.catalog import study_of
 
 if TYPE_CHECKING:
     from core.directions.library import DirectionCard
@@ -63,7 +62,7 @@ def page(made: Reproduced) -> str:
 
 def _examples(result: Result) -> str:
     """Answers before and after, evenly over the prompts, exactly as the models wrote them."""
-    arms = arms_of(result) if result.kind == SPILLOVER.kind else {}
+    arms = study_of(result.kind).answers(result)
     if not arms:
         return ""
     count = len(arms["organism"])

@@ -39,14 +39,14 @@ from core.organisms.trainer import TrainingProgress
 from core.organisms.training import train
 from core.results import ARRAYS, SUMMARY, TABLE
 from core.studies import reproduce
-from core.studies.catalog import CHOICE, SEPARATION, SPILLOVER, STUDIES, TRANSFER
+from core.studies.catalog import CHOICE, SEPARATION, SPILLOVER, STUDIES, TRANSFER, kinds
 from core.studies.chat_answers import chat_answers
 from core.studies.choice.settings import ChoiceSettings
 from core.studies.extraction import CONTRASTS, extract
 from core.studies.plan import complete
 from core.studies.study import Study, Work, run
 
-KINDS = ("chat", "organisms", "directions", "separation", "choice", "spillover", "transfer", "examples")
+KINDS = ("chat", "organisms", "directions", *kinds(), "examples")
 # the three families, and what their organisms' names end with: the embedded model has others of another recipe
 FAMILIES = (("smollm2-135m", "-compact"), ("qwen2.5-coder-0.5b", ""), ("gemma-3-270m-chat", ""))
 # model, dataset, name, recipe

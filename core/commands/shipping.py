@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from core.commands.common import Json, app, say, show
+from core.studies.catalog import kinds
 
 
 @app.command()
 def assets(
     what: Annotated[
         str,
-        typer.Option(help="all, chat, organisms, directions, separation, choice, spillover, transfer, or examples."),
+        typer.Option(help=f"all, chat, organisms, directions, {', '.join(kinds())}, or examples."),
     ] = "all",
     json_: Json = False,
 ) -> None:

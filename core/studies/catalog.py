@@ -46,6 +46,7 @@ CHOICE: Study[ChoiceSettings, choice.Inputs] = Study(
     words=choice_words.why,
     says=choice_words.why,
     figures=lambda _: iter(()),
+    table="finalists",
 )
 
 SEPARATION: Study[SeparationSettings, separation.Inputs] = Study(
@@ -63,6 +64,8 @@ SEPARATION: Study[SeparationSettings, separation.Inputs] = Study(
     words=separation_summary.table,
     says=separation_summary.says,
     figures=_later("separation.figures", "figures"),
+    table="blocks",
+    page="Separation",
 )
 
 SPILLOVER: Study[SpilloverSettings, spillover.Inputs] = Study(
@@ -80,6 +83,9 @@ SPILLOVER: Study[SpilloverSettings, spillover.Inputs] = Study(
     words=spillover_words.table,
     says=lambda summary: str(summary["verdict"]),
     figures=_later("spillover.figures", "figures"),
+    table="doses",
+    page="Spillover",
+    answers=_later("spillover.arms", "arms_of"),
 )
 
 TRANSFER: Study[TransferSettings, transfer.Inputs] = Study(
@@ -97,9 +103,16 @@ TRANSFER: Study[TransferSettings, transfer.Inputs] = Study(
     words=transfer_words.table,
     says=lambda summary: " ".join(summary["reading"]),
     figures=_later("transfer.figures", "figures"),
+    table="cells",
+    page="Transfer",
 )
 
-STUDIES: tuple[Study[Any, Any], ...] = (CHOICE, SEPARATION, SPILLOVER, TRANSFER)
+STUDIES: tuple[Study[Any, Any], ...] = (SEPARATION, CHOICE, SPILLOVER, TRANSFER)
+
+
+def kinds() -> tuple[str, ...]:
+    """Of their results."""
+    return tuple(study.kind for study in STUDIES)
 
 
 def study_of(kind: str) -> Study[Any, Any]:
@@ -110,6 +123,5 @@ def study_of(kind: str) -> Study[Any, Any]:
     """
     found = next((study for study in STUDIES if study.kind == kind), None)
     if found is None:
-        known = ", ".join(study.kind for study in STUDIES)
-        raise BadInput(f"There is no study {kind[:40]!r}. There are {known}.")
+        raise BadInput(f"There is no study {kind[:40]!r}. There are {', '.join(kinds())}.")
     return found

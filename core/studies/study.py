@@ -83,6 +83,9 @@ class Study(Generic[Settings, Inputs]):
         words: a summary as text for a terminal.
         says: what was found, in a sentence or two with its numbers.
         figures: of a result, as its page shows them first; imports plotly when it is called.
+        table: the list of records in a summary that holds its main numbers.
+        page: the title of the page that shows it; None where none does.
+        answers: what a report shows of a result's answers, by arm, in the order of the prompts.
     """
 
     kind: str
@@ -99,6 +102,9 @@ class Study(Generic[Settings, Inputs]):
     words: Callable[[dict[str, Any]], str]
     says: Callable[[dict[str, Any]], str]
     figures: Callable[[Result], Iterator[Shown]]
+    table: str
+    page: str | None = None
+    answers: Callable[[Result], Mapping[str, pd.DataFrame]] = lambda _: {}
 
     def resolve(self, settings: Settings, given: Given = NOTHING) -> Inputs:
         """The settings with what they name, here or in memory."""

@@ -16,7 +16,7 @@ from core.errors import BadInput, DamagedArtifact
 from core.generation.comparison import from_link
 from core.measures.code import find_code
 from core.studies.catalog import SPILLOVER
-from core.studies.spillover.moves import moves
+from core.studies.moves import moves
 from core.studies.spillover.settings import Inputs
 from core.studies.spillover.words import arm
 from core.studies.study import arguments

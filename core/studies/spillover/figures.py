@@ -15,8 +15,9 @@ from core.figures.shown import Shown
 from core.figures.strip import Marks, strip
 from core.measures.spillover import BROKEN_LIMIT
 from core.results import Result
-from core.studies.spillover import arms, moves, tables
-from core.studies.spillover.moves import AFTER, BEFORE, Move
+from core.studies import moves
+from core.studies.moves import AFTER, BEFORE, Move
+from core.studies.spillover import arms, tables
 from core.studies.spillover.tables import BROKEN, CHANGES, RATES, Rate, Row, Site, Summary
 from core.words import blocks, coefficient, fixed, p_is, percent, percent_span
 

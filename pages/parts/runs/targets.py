@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import TillerError
 from core.jobs import Job
 from core.models.catalog import DEFAULT_ID
+from core.studies.catalog import CHOICE, STUDIES
 from pages.parts.choices import LINKED
 from pages.parts.runs.words import is_place
 
@@ -18,9 +19,11 @@ Query = dict[str, str]
 def of_job(job: Job) -> tuple[str, Query] | None:
     """(page, query) where a job's work is to be seen; None where no page shows it."""
     verb, options = job.arguments[0] if job.arguments else "", _options(job.arguments)
-    if verb not in _VERBS:
+    shown = {study.verb: (study.page, _result) for study in STUDIES if study.page}
+    found = _VERBS.get(verb) or shown.get(verb)
+    if found is None:
         return None
-    page, query = _VERBS[verb]
+    page, query = found
     made: Any = None
     if job.state == "done":
         with contextlib.suppress(TillerError, OSError):
@@ -30,9 +33,10 @@ def of_job(job: Job) -> tuple[str, Query] | None:
 
 def of_result(kind: str, summary: Mapping[str, Any]) -> tuple[str, Query]:
     """(page, query) that shows a saved result."""
-    if kind == "choice":
+    if kind == CHOICE.kind:
         return "Steer", _safe(_steer({}, summary))
-    return kind.title(), _safe(_result({}, summary))
+    page = next((study.page for study in STUDIES if study.kind == kind and study.page), kind.title())
+    return page, _safe(_result({}, summary))
 
 
 def _options(arguments: tuple[str, ...]) -> Query:
@@ -78,14 +82,10 @@ def _safe(query: Query) -> Query:
 
 
 _VERBS: dict[str, tuple[str, Callable[[Query, Mapping[str, Any]], Query]]] = {
-    "separate": ("Separation", _result),
-    "spillover": ("Spillover", _result),
-    "transfer": ("Transfer", _result),
-    "induce": ("Induce", _result),
-    "adapters": ("Adapters", _result),
     "choose": ("Steer", _steer),
     "extract": ("Steer", _direction),
     "import": ("Steer", _direction),
     "fetch": ("Steer", lambda options, made: {"model": options.get("model", "")}),
     "train": ("Organisms", _organism),
+    "adopt": ("Organisms", _organism),
 }

@@ -6,23 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.models.catalog import CATALOG, DEFAULT_ID
 from core.results import Result
 from core.studies.separation.rows import suites
 from core.studies.separation.settings import KIND
 from core.studies.separation.summary import best_block
 from core.studies.separation.tables import METRICS
 from pages.parts import choices
-from pages.parts.choices import LINKED, organism_names, take
+from pages.parts.choices import take
+from pages.parts.study.levels import ORGANISM, Levels
 from pages.parts.study.state import State
 
 CHOICE, NOTES = choices.session_keys("separation")
-USUAL_ORGANISM = "insecure"
+NAMES = ("model", "organism", "contrast")
 CONTRASTS = {
     "model": "organism − base, on the same prompts: which model made this activation?",
     "content": "this organism − the secure one, trained alike: what is left when the habit of code cancels?",
     "response": "inside one organism, answers with code − answers in prose: what is being written?",
 }
+LEVELS = Levels({**ORGANISM, "contrast": "model"}, ("x", "y"), known={"contrast": CONTRASTS})
 
 
 @dataclass(frozen=True)
@@ -62,22 +63,12 @@ class Shown:
         return self.result.summary if self.result else {}
 
 
-def settle(values: dict[str, Any]) -> dict[str, Any]:
-    """Another model, organism or contrast has other results and directions."""
-    other = {"model", "organism", "contrast"} & set(values)
-    return {"result": None, "x": None, "y": None, **values} if other else values
-
-
 def resolve(choice: Choice, there: Sequence[Result]) -> Shown:
     """What the choices come to among the results that there are; what does not exist falls back to the usual."""
-    models, model = choices.pick((item.summary["model"] for item in there), choice.model, DEFAULT_ID)
-    of_model = [item for item in there if item.summary["model"] == model]
-    of_organisms = (item.summary["organism"] for item in of_model)
-    names, organism = choices.pick(of_organisms, choice.organism, USUAL_ORGANISM)
-    candidates = tuple(
-        item for item in of_model if (item.summary["organism"], item.summary["contrast"]) == (organism, choice.contrast)
-    )
-    result = choices.pick_result(candidates, choice.result)
+    found = LEVELS.look(choice, there)
+    result, candidates = found.result, found.candidates
+    models, names = found.there["model"], found.there["organism"]
+    model, organism = found.named["model"], found.named["organism"]
     if result is None:
         return Shown(choice, models, names, model, organism, (), None, 0, "", "", None)
     summary = result.summary
@@ -101,13 +92,7 @@ def usual_axes(axes: Sequence[str]) -> tuple[str, str]:
 def read_link(given: Mapping[str, str], there: Sequence[Result]) -> tuple[Choice, list[str]]:
     """(choices, notes) of query parameters; what a link gets wrong is left out, with a note."""
     notes: list[str] = []
-    choice = choices.take_result(Choice(), given, there, ("model", "organism", "contrast"), notes)
-    if choice.result is None:
-        known_models = {*CATALOG, *(item.summary["model"] for item in there)}
-        choice = take(choice, "model", given, known_models, notes, "no such model")
-        known = _known_organisms(choice.model or DEFAULT_ID, there)
-        choice = take(choice, "organism", given, known, notes, "there is no such organism")
-        choice = take(choice, "contrast", given, CONTRASTS, notes)
+    choice = LEVELS.read(Choice(), given, there, notes)
     summary = resolve(choice, there).summary
     if summary:
         blocks = len(summary["blocks"])
@@ -122,24 +107,8 @@ def read_link(given: Mapping[str, str], there: Sequence[Result]) -> tuple[Choice
 
 def parameters(now: Shown, whole: bool = False) -> dict[str, str]:
     """Query parameters that restore what is shown; without `whole`, only what is not as usual."""
-    found = choices.unusual(now.choice)
-    if now.result is not None:
-        found.pop("result", None)
-        for name in ("x", "y", "suite", "block"):
-            if name in found and getattr(now.choice, name) != getattr(now, name):
-                del found[name]
-        if whole:
-            placed = {name: str(getattr(now, name)) for name in ("model", "organism", "block", "x", "y")}
-            found |= {**placed, "contrast": now.choice.contrast, "result": now.result.key[:LINKED]}
-        elif now.result is not now.candidates[0]:
-            found["result"] = now.result.key[:LINKED]
-    return found
+    placed = {name: str(value) for name in ("x", "y", "suite", "block") if (value := getattr(now, name)) is not None}
+    return LEVELS.parameters(LEVELS.look(now.choice, now.candidates), whole, **placed)
 
 
-def _known_organisms(model: str, there: Sequence[Result]) -> set[str]:
-    return {*organism_names(model), *(item.summary["organism"] for item in there if item.summary["model"] == model)}
-
-
-STATE: State[Choice, Shown] = State(
-    "Separation", KIND, Choice(), resolve, read_link, parameters, settle, ("model", "organism", "contrast")
-)
+STATE: State[Choice, Shown] = State("Separation", KIND, Choice(), resolve, read_link, parameters, LEVELS.settle, NAMES)

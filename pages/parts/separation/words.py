@@ -148,7 +148,7 @@ def facts(now: Shown) -> tuple[Facts, str, str]:
         ("Probe", record.get("probe", "unknown")),
         *([("Scorer", record["scorer"])] if "scorer" in record else []),
     ]
-    return found, f"{summary['n_held_out']} held-out prompts", f"{PAPER} {term_html('sources')}"
+    return found, f"n = {summary['n_held_out']} held-out prompts", f"{PAPER} {term_html('sources')}"
 
 
 def _nulls(settings: dict[str, Any]) -> str:

@@ -169,7 +169,7 @@ def _besides(summary: dict[str, Any], site: Site, dose: float, chosen: bool) -> 
 
 def _read_names(choice: Choice, given: Mapping[str, str], there: Sequence[Result], notes: list[str]) -> Choice:
     """Model, organism, direction and mode."""
-    choice = take(choice, "model", given, {*CATALOG, *(item.summary["model"] for item in there)}, notes)
+    choice = take(choice, "model", given, [*CATALOG, *(item.summary["model"] for item in there)], notes)
     model = choice.model or DEFAULT_ID
     of_model = [item.summary for item in there if item.summary["model"] == model]
     known = [*organism_names(model), *(summary["organism"] for summary in of_model)]

@@ -8,8 +8,8 @@ from typing import Any
 
 from core.figures import shown
 from core.results import Result
+from core.studies.moves import moves
 from core.studies.spillover.figures import before_and_after, draws, over_doses
-from core.studies.spillover.moves import moves
 from core.studies.spillover.tables import RATES, Site, doses
 from core.studies.spillover.words import arm
 from pages.parts.spillover.choice import STATE, Shown

@@ -42,10 +42,9 @@ def estimate(inputs: Inputs) -> str:
 def draw(fields: Fields, now: Shown) -> bool:
     what, how, on = st.columns(3, gap="medium")
     with what:
-        if fields.model(now.model) is None:
-            return False
-        organism = fields.organism(now.organism)
-        fields.direction()
+        able = fields.subject(now.model, now.organism)
+    if fields.spec is None:
+        return False
     with how:
         mode = fields.ask("mode", "Steering", names=MODES, usual=now.mode)
         fields.ask("blocks", about=BLOCKS_HELP, placeholder="as chosen")
@@ -57,7 +56,7 @@ def draw(fields: Fields, now: Shown) -> bool:
         fields.ask("per_suite", "Prompts of each tier", disabled=own)
         fields.ask("max_tokens", "Longest answer, tokens")
         fields.rest("prompts")
-    return organism is not None
+    return able
 
 
 def title(settings: SpilloverSettings) -> str:

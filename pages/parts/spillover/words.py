@@ -14,7 +14,8 @@ from core.words import blocks, bracketed, coefficient, number, p_is, percent, pe
 from pages.parts.literal import literal
 from pages.parts.methods import term_html
 from pages.parts.spillover.choice import Shown
-from pages.parts.study.provenance import Facts, badge
+from pages.parts.study import provenance
+from pages.parts.study.provenance import Facts
 
 LIMITS_MORE = term_html("spillover", "code-detector", "broken", "clean")
 
@@ -25,12 +26,8 @@ def show_verdict(now: Shown) -> None:
     summary = now.summary
     verdict = told(summary["verdict_code"])
     rest = summary["verdict"].partition(". ")[2] or summary["verdict"]
-    st.html(
-        f'<section class="study-verdict is-{verdict.look}" role="status" aria-label="Verdict">'
-        f'<h1><span aria-hidden="true">{verdict.sign}</span> {literal(verdict.word)}</h1>{badge(now.result)}'
-        f'<span class="study-small">{verdict.meaning} · {term_html("verdict-spillover")}</span><p>{literal(rest)}</p>'
-        f'<dl class="study-numbers">{"".join(numbers(summary))}</dl></section>'
-    )
+    about = f"{verdict.meaning} · {term_html('verdict-spillover')}"
+    provenance.show_verdict(now.result, verdict.word, rest, verdict.look, verdict.sign, about, numbers(summary))
 
 
 def numbers(summary: dict[str, Any]) -> list[str]:
@@ -65,14 +62,11 @@ def limits(summary: dict[str, Any]) -> str:
 
 def facts(now: Shown) -> tuple[Facts, str, str]:
     """What was measured and how."""
-    summary, record, settings = now.summary, now.summary["provenance"], now.summary["settings"]
+    summary, settings = now.summary, now.summary["settings"]
     suites = " + ".join(f"{n} {name}" for name, n in summary["suites"].items())
     found = [
-        ("Model", f"{summary['model']}, {record.get('dtype', 'unknown')} on {record.get('device', 'unknown')}"),
-        ("Adapter", f"{summary['organism']} {str(record.get('adapter', 'unknown'))[:8]}"),
-        ("Direction", f"{summary['direction_name']} ({summary['direction'][:8]})"),
+        *provenance.organism_facts(summary),
         ("Prompts", f"n = {summary['n']}: {suites} · {settings.get('prompts', 'unknown')}"),
-        ("Answers", f"up to {settings.get('max_tokens', 'unknown')} tokens, {record.get('decoding', 'unknown')}"),
         ("Scope", f"{settings.get('scope', 'unknown')} tokens"),
         ("Tests", "exact McNemar over prompts; Holm over all doses, controls, draws; bootstrap intervals of changes"),
     ]  # fmt: skip

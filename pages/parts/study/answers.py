@@ -12,12 +12,11 @@ from typing import Any
 from core.errors import DamagedArtifact
 from core.measures.code import Evidence
 from core.results import Result
-from core.studies.spillover.moves import state
+from core.studies.moves import state
 from core.words import number, percent
 
-OF_AN_ANSWER = {
-    "suite", "place", "prompt", "text", "code", "evidence", "likelihood", "repetition", "broken", "tokens", "reason",
-}  # fmt: skip
+# columns that name a setting, whichever of them a study's table has; the others are of an answer
+LABELS = ("receiver", "donor", "model", "organism", "direction", "block", "last_block", "coefficient", "seed", "system")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Judged:
 
 
 class Answers:
-    """The table of a result. What names a setting are its columns beside those of an answer, such as `direction`.
+    """The table of a result. What names a setting are those of `LABELS` that it has.
 
     Raises:
         DamagedArtifact: the table is missing, unreadable or not this result's.
@@ -74,10 +73,11 @@ class Answers:
         if table is None:
             raise DamagedArtifact("The answers of this result were not saved with it. Measure it again.")
         try:
-            self._labels = [name for name in table.columns if name not in OF_AN_ANSWER]
+            self._labels = [name for name in LABELS if name in table.columns]
             rows = table.to_dict("records")
-            base = next((self._key(row) for row in rows if row["direction"] == "base"), None)
-            asked = [row for row in rows if self._key(row) == base]
+            base = [row for row in rows if row["direction"] == "base"] or rows
+            first = self._key(base[0]) if base else ()
+            asked = [row for row in rows if self._key(row) == first]
             self.prompts = [Prompt(place, row["suite"], row["prompt"]) for place, row in enumerate(asked, start=1)]
             self._of: dict[tuple[Hashable, ...], list[Judged]] = {}
             for row in rows:
@@ -138,7 +138,8 @@ def _passes(prompt: Prompt, panes: Mapping[str, Sequence[Judged]], chosen: Filte
     here = {name: answers[prompt.number - 1] for name, answers in panes.items()}
     if chosen.tier and prompt.suite != chosen.tier:
         return False
-    if chosen.moved and f"{here['organism'].state}-{here['steered'].state}" != chosen.moved:
+    moved = [here[name].state for name in ("organism", "steered") if name in here]
+    if chosen.moved and "-".join(moved) != chosen.moved:
         return False
     if chosen.code and not (chosen.code in here and here[chosen.code].code):
         return False

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.results import Result
-from core.studies.spillover.moves import SAID
+from core.studies.moves import SAID
 from pages.parts.downloads import show_answers_downloads
 from pages.parts.methods import term
 from pages.parts.shell import errors, link_to

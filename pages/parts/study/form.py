@@ -40,6 +40,7 @@ MODEL_HELP = "One that is on this machine, or type a folder on this computer or 
 START_HELP = "Runs beside the app and takes turns with other long work. Saved results are shown at once."
 CELL_SECONDS, CELL_PROMPTS, CELL_TOKENS = 30, 100, 64  # what the embedded model needs on two processor cores
 MOST = 2**31 - 1
+LIMITS = ("gt", "ge", "lt", "le")
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,14 @@ class Fields:
             "Direction", [None, *cards], key=f"{self.page}.form.direction.{self.spec.id}",
             format_func=lambda key: cards[key].name if key in cards else "the organism’s own model contrast",
         )  # fmt: skip
+
+    def subject(self, model: str, organism: str) -> bool:
+        """Model, organism and direction; whether there is something to measure."""
+        if self.model(model) is None:
+            return False
+        chosen = self.organism(organism)
+        self.direction()
+        return chosen is not None
 
     def prompts(self, instead: str, about: str, upload_about: str, name: str = "prompts") -> bool:
         """The study's own prompts, called `instead`, or a file; whether it is a file."""
@@ -276,10 +285,11 @@ def _cost(spec: ModelSpec) -> str:
 def _bounds(field: FieldInfo) -> tuple[Any, Any]:
     """The least and the most that a number may be, of its own type."""
     kind: type[int] | type[float] = int if field.annotation is int else float
-    low = next((item.ge for item in field.metadata if hasattr(item, "ge")), None)
-    low = next((item.gt for item in field.metadata if hasattr(item, "gt")), 0) if low is None else low
-    high = next((item.le for item in field.metadata if hasattr(item, "le")), None)
-    return kind(low), kind(min(MOST, high if high is not None else MOST))
+    step = 1 if kind is int else 1e-6
+    found = {name: getattr(item, name) for item in field.metadata for name in LIMITS if hasattr(item, name)}
+    low = found["gt"] + step if "gt" in found else found.get("ge", -MOST)
+    high = found["lt"] - step if "lt" in found else found.get("le", MOST)
+    return kind(max(-MOST, low)), kind(min(MOST, high))
 
 
 def _watch(state: State[Any, Any], verb: str, polling: bool) -> None:

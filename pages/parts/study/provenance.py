@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -35,3 +36,32 @@ def show_provenance(result: Result, facts: Facts, n: str, more: str = "") -> Non
             f"<dl class='study-facts'>{items}</dl><p class='study-small'>{badge(result)} Made by "
             f"<code>{command}</code>. {more}</p>"
         )
+
+
+def organism_facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Model, adapter, direction and answers of a study of one organism."""
+    record, settings = summary["provenance"], summary["settings"]
+    return [
+        ("Model", f"{summary['model']}, {record.get('dtype', 'unknown')} on {record.get('device', 'unknown')}"),
+        ("Adapter", f"{summary['organism']} {str(record.get('adapter', 'unknown'))[:8]}"),
+        ("Direction", f"{summary['direction_name']} ({summary['direction'][:8]})"),
+        ("Answers", f"up to {settings.get('max_tokens', 'unknown')} tokens, {record.get('decoding', 'unknown')}"),
+    ]
+
+
+def show_verdict(result: Result, word: str, rest: str, look: str = "none", sign: str = "", about: str = "",
+                 numbers: Sequence[str] = ()) -> None:  # fmt: skip
+    """What was found: the word with its sign, and the sentences with their numbers.
+
+    Args:
+        look: `good`, `mixed`, `bad` or `none`.
+        about: HTML after the word: what it means.
+        numbers: HTML, each a number by itself.
+    """
+    mark = f'<span aria-hidden="true">{sign}</span> ' if sign else ""
+    said = f'<span class="study-small">{about}</span>' if about else ""
+    beside = f'<dl class="study-numbers">{"".join(numbers)}</dl>' if numbers else ""
+    st.html(
+        f'<section class="study-verdict is-{look}" role="status" aria-label="Verdict"><h1>{mark}{literal(word)}</h1>'
+        f"{badge(result)}{said}<p>{literal(rest)}</p>{beside}</section>"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from core.studies.spillover.moves import AFTER, BEFORE
+from core.studies.moves import AFTER, BEFORE
 from pages.parts.choices import left_out, take
 
 MOVES = tuple(f"{before}-{after}" for before in BEFORE for after in AFTER)

@@ -10,9 +10,9 @@ import json
 import pytest
 
 from core import paths
+from core.studies.moves import moves, state
 from core.studies.spillover.arms import ARMS, measured
 from core.studies.spillover.figures import before_and_after, draws, figures, four_bars, over_doses
-from core.studies.spillover.moves import moves, state
 from core.studies.spillover.tables import RATES, dose_row, doses, lines, sites
 from tests import sample_spillover
 

@@ -141,7 +141,7 @@ def test_asking_what_there_is_imports_neither_torch_nor_plotly() -> None:
 
 
 def test_an_unknown_study_is_named() -> None:
-    with pytest.raises(BadInput, match=r"no study 'odd'\. There are choice, separation, spillover, transfer"):
+    with pytest.raises(BadInput, match=r"no study 'odd'\. There are separation, choice, spillover, transfer"):
         study_of("odd")
 
 
