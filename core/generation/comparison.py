@@ -230,7 +230,8 @@ def from_dict(value: Mapping[str, Any], where: str = "") -> Settings:
     try:
         return Settings.model_validate(dict(value))
     except ValidationError as error:
-        raise BadInput(f"{where}{' '.join(invalid.reason(error))}. Choose another value.") from error
+        place = f"{where}: " if where else ""
+        raise BadInput(f"{place}{' '.join(invalid.reason(error))}. Choose another value.") from error
 
 
 def _in_link(value: Any) -> str:

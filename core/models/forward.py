@@ -116,7 +116,7 @@ class Inputs:
 def _check(loaded: LoadedModel, ids: torch.Tensor) -> None:
     """Raise `BadInput` for a token that a tokenizer was given later and the model knows nothing of."""
     if loaded.vocabulary is not None and ids.numel() and int(ids.max()) >= loaded.vocabulary:
-        text = loaded.tokenizer.decode([int(ids.max())])
+        text = loaded.tokenizer.decode([int(ids.max())]) or int(ids.max())
         raise BadInput(
             f"{text!r} is a token of the tokenizer of {loaded.id} that the model has no embedding for. Leave it out of "
             "the text."

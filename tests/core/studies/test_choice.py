@@ -46,7 +46,7 @@ WRONG = {
     "no block 4": {"blocks": (1, 4)},
     "finalists: ": {"finalists": 0},
     "per_suite: ": {"per_suite": 0},
-    "coefficients: .* at least 1 item": {"coefficients": ()},
+    "coefficients: needs 1 or more": {"coefficients": ()},
     "coefficients: 0 steers nothing": {"coefficients": (-1.0, 0.0)},
     "coefficients: .* finite": {"coefficients": (float("nan"),)},
     "scope: ": {"scope": "answer"},
