@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: run test lint bench kills assets setup setup-dev browser clean
+.PHONY: run test lint bench kills fuzz assets setup setup-dev browser clean
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -45,6 +45,9 @@ bench: setup-dev ## speed beside others' programs, in one table; ARGS="--quick" 
 
 kills: setup-dev ## kill the store and every long verb, start them again, compare; ARGS="--store 30 --each 2"
 	$(BIN)/python -m tests.kills $(ARGS)
+
+fuzz: setup-dev ## mutated files and texts for every reader; ARGS="--each 20000 --seed 7"
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 assets: setup ## make every shipped adapter, direction and example again
 	$(BIN)/python -m core fetch --model smollm2-135m

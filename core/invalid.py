@@ -40,4 +40,4 @@ def reason(error: ValidationError) -> tuple[str, str]:
     first: Any = error.errors()[0]
     said = _WORDS.get(first["type"])
     words = said.format(**first.get("ctx", {})) if said else first["msg"].removeprefix("Value error, ")
-    return ".".join(map(str, first["loc"])), words
+    return ".".join(map(str, first["loc"]))[:80], words

@@ -114,7 +114,10 @@ def _array(data: bytes) -> np.ndarray:
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(stream)
+    try:
+        shape, _, kind = read(stream)
+    except ValueError as error:
+        raise ValueError("its header cannot be read") from error
     if kind.hasobject or math.prod(shape) * kind.itemsize != len(data) - stream.tell():
         raise ValueError("its header does not describe what follows")
     stream.seek(0)

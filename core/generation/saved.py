@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core import paths, store
+from core import invalid, paths, store
 from core.errors import BadInput, DamagedArtifact
 from core.generation.comparison import Settings
 
@@ -133,10 +133,9 @@ def _read(path: Path, kind: type[BaseModel], changed: int, size: int) -> BaseMod
     try:
         return kind.model_validate(store.read_json(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
+        place, reason = invalid.reason(error)
         raise DamagedArtifact(
-            f"{paths.shown(path)}: {place}: {first['msg']}. Correct the file or check it out again."
+            f"{paths.shown(path)}: {place or 'the file'} {reason}. Correct the file or check it out again."
         ) from error
 
 

@@ -5,6 +5,7 @@ What is wrong is one sentence, and an action that fits where the files come from
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Collection
@@ -156,6 +157,10 @@ def _header(file: Path, action: str) -> tuple[int, dict[str, tuple[str, int, int
                 for name, about in named.items()
                 if name != "__metadata__"
             }
+            for name, (dtype, first, last) in tensors.items():
+                size_of_one = np.dtype(BITS[dtype][0]).itemsize if dtype in BITS else 1
+                if not 0 <= first <= last or (last - first) % size_of_one:
+                    raise ValueError(f"the place of {name[:60]} is none")
             end = max((last for _, _, last in tensors.values()), default=0)
             if 8 + length + end != size:
                 raise ValueError(f"it holds {size:,} bytes and should hold {8 + length + end:,}")
@@ -181,8 +186,9 @@ def _own_code(folder: Path) -> str | None:
         for classes in named.values() if isinstance(named, dict) else [named]:
             for text in classes if isinstance(classes, list) else [classes]:
                 file = f"{str(text).rpartition('--')[2].partition('.')[0]}.py"
-                if text and (folder / file).is_file():
-                    return file
+                with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+                    if text and (folder / file).is_file():
+                        return file
     return None
 
 

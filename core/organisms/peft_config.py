@@ -15,6 +15,8 @@ from typing import Any
 
 from core.errors import DamagedArtifact, OrganismMismatch
 
+MOST = 1_000_000  # ranks and alphas are far below
+
 
 def _any(_: Any) -> bool:
     return True
@@ -66,9 +68,9 @@ def read(config: Mapping[str, Any], name: str) -> LoraSettings:
         OrganismMismatch: names what is not understood.
         DamagedArtifact: rank or alpha are no numbers that an adapter could have.
     """
-    odd = [key for key, value in config.items() if not _is_understood(key, value)]
+    odd = [key[:60] for key, value in config.items() if not _is_understood(key, value)]
     if config.get("peft_type") != "LORA":
-        odd = [f"peft_type {config.get('peft_type')}"]
+        odd = [f"peft_type {config.get('peft_type')}"[:60]]
     if odd:
         raise OrganismMismatch(
             f"{name} is not an adapter that Tiller computes exactly ({', '.join(odd[:3])}). Save it with PEFT as plain "
@@ -76,14 +78,18 @@ def read(config: Mapping[str, Any], name: str) -> LoraSettings:
         )
     ranks, alphas = _pattern(config, "rank_pattern", name), _pattern(config, "alpha_pattern", name)
     found = [config.get("r"), *ranks.values()], [config.get("lora_alpha"), *alphas.values()]
-    if not all(isinstance(rank, int) and rank > 0 for rank in found[0]) or not all(
-        isinstance(alpha, int | float) and math.isfinite(alpha) for alpha in found[1]
+    if not all(isinstance(rank, int) and 0 < rank < MOST for rank in found[0]) or not all(
+        isinstance(alpha, int | float) and -MOST < alpha < MOST for alpha in found[1]
     ):
         raise DamagedArtifact(
-            f"The configuration of the organism {name} states rank {found[0][0]} and alpha {found[1][0]}. Train it "
-            "again or restore the file."
+            f"The configuration of the organism {name} states rank {_cut(found[0])} and alpha {_cut(found[1])}. Train "
+            "it again or restore the file."
         )
     return LoraSettings(config["r"], config["lora_alpha"], bool(config.get("use_rslora")), ranks, alphas)
+
+
+def _cut(values: list[Any]) -> str:
+    return ", ".join(map(str, values[:3]))[:40]
 
 
 def _pattern(config: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:

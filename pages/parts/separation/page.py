@@ -37,4 +37,4 @@ def body(now: Shown) -> None:
         words.show_misses(now)
 
 
-PAGE = StudyPage(STATE, FORM, controls.show_bar, missing, body, words.facts, below=show_directions)
+PAGE = StudyPage(STATE, FORM, controls.show_bar, missing, body, words.facts, below=show_directions, folded=False)

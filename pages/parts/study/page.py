@@ -29,7 +29,8 @@ class StudyPage:
         missing: said where nothing of that was measured here.
         body: verdict and figures.
         facts: where the numbers come from, of what there are how many, and HTML beneath.
-        below: what comes after the answers, and after the form.
+        below_answers, below: what comes after the answers, and after the form.
+        folded: where the numbers come from; a page without answers has room for it.
     """
 
     state: State[Any, Any]
@@ -41,6 +42,7 @@ class StudyPage:
     browser: Browser | None = None
     below_answers: Callable[[Any], None] | None = None
     below: Callable[[Any], None] | None = None
+    folded: bool = True
 
 
 def show(page: StudyPage) -> None:
@@ -62,7 +64,7 @@ def show(page: StudyPage) -> None:
                 show_browser(state, page.browser, now, now.result)
         if page.below_answers:
             page.below_answers(now)
-        show_provenance(now.result, *page.facts(now))
+        show_provenance(now.result, *page.facts(now), page.folded)
     show_measuring(state, page.form, now)
     if page.below:
         page.below(now)

@@ -19,8 +19,8 @@ def badge(result: Result) -> str:
     return f'<span class="study-badge">{"precomputed" if result.shipped else "measured here"}</span>'
 
 
-def show_provenance(result: Result, facts: Facts, n: str, more: str = "") -> None:
-    """Folded.
+def show_provenance(result: Result, facts: Facts, n: str, more: str = "", folded: bool = True) -> None:
+    """The facts, the command, the date.
 
     Args:
         facts: (what, how it was) in the study's own words.
@@ -31,7 +31,7 @@ def show_provenance(result: Result, facts: Facts, n: str, more: str = "") -> Non
     made = ("Made", f"{str(record.get('time', 'unknown'))[:10]} · result {result.key[:8]}")
     items = "".join(f"<div><dt>{literal(name)}</dt><dd>{literal(text)}</dd></div>" for name, text in (*facts, made))
     command = literal(paths.placeless(str(record.get("command", "unknown"))))
-    with st.expander(f"Where the numbers come from: {n}", icon=":material/receipt_long:"):
+    with st.expander(f"Where the numbers come from: {n}", icon=":material/receipt_long:", expanded=not folded):
         st.html(
             f"<dl class='study-facts'>{items}</dl><p class='study-small'>{badge(result)} Made by "
             f"<code>{command}</code>. {more}</p>"
