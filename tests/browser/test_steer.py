@@ -290,7 +290,7 @@ def test_stop_acts_at_once_and_keeps_the_text(live_server, visit):
     assert all(texts) and page.locator(".badge.warn", has_text="stopped").count() == 3
     page.wait_for_timeout(1500)
     assert page.evaluate(TEXTS) == texts
-    assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
+    page.get_by_role("button", name="Stop", exact=True, disabled=True).wait_for()
 
 
 @embedded
