@@ -37,6 +37,7 @@ def train(
     from core.data.datasets import load_dataset
     from core.models.catalog import resolve
     from core.organisms import training
+    from core.organisms.library import lost_words
     from core.organisms.recipes import adjusted
     from core.organisms.recipes import recipe as find_recipe
     from core.organisms.trainer import TrainingProgress
@@ -62,10 +63,16 @@ def train(
     organism = training.train(spec, data, chosen, name, device=device, report=report)
     if organism is None:
         raise TillerError("Training was stopped. Run the same command again to go on.")
+    lost = lost_words(organism.manifest)
     show(
         {**organism.manifest, "folder": paths.shown(organism.folder)},
         json_,
-        lambda: f"\nOrganism {organism.name} of {organism.model} is in {paths.shown(organism.folder)}.",
+        lambda: "\n".join(
+            [
+                f"\nOrganism {organism.name} of {organism.model} is in {paths.shown(organism.folder)}.",
+                *([f"Not learned as it is: {lost}."] if lost else []),
+            ]
+        ),
     )
 
 

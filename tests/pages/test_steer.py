@@ -472,3 +472,19 @@ def test_the_table_has_a_line_a_token(model):
     assert len(made) == 18
     for line, token in zip(made, (token for answer in job(app).answers for token in answer.tokens), strict=True):
         assert line["projection"] == token.projection and line["log-probability"] == token.logprob
+
+
+def test_a_direction_of_few_blocks_is_steered_where_it_has_vectors():
+    from core.directions import library
+    from core.directions.direction import load_direction
+    from core.studies.extraction import keep
+
+    whole = load_direction(library.find_card("smollm2-135m", "insecure-model").path)
+    vectors = whole.vectors.clone()
+    vectors[:5] = vectors[10:] = 0
+    few = keep(whole.derive("few blocks", vectors), "few-blocks")
+    app = open_page(block="20")
+    widget(app, "selectbox", "Direction").set_value(few.id)
+    run(app)
+    slider = widget(app, "slider", "Block")
+    assert not app.error and (slider.min, slider.max) == (5, 9) and 5 <= slider.value <= 9

@@ -136,11 +136,13 @@ def _to_raw(card: DirectionCard, block: int) -> Callable[[float], float]:
 
 def show_block(plan: Plan) -> None:
     """The block as a slider and as a number, and the end of a range; the help says where it starts, and why."""
-    last = plan.card.blocks - 1
+    there = plan.card.with_vector  # of another program's direction perhaps a few blocks alone
+    first, last = there[0], there[-1]
     choice = start_for(plan.card.id)
     about = f"{BLOCK_HELP}\n\n**{term('start-values', 'Start values')}:** {choice.why}" if choice else BLOCK_HELP
     sliding, typing, ending = _line("steer-block")
-    bound(sliding.slider, "Block", "block", plan.block, 0, max(1, last), name="block_slide", help=about)
-    bound(typing.number_input, "block", "block", plan.block, 0, last)
+    if last > first:
+        bound(sliding.slider, "Block", "block", plan.block, first, last, name="block_slide", help=about)
+    bound(typing.number_input, "block", "block", plan.block, first, last)
     end = plan.settings.last_block
-    bound(ending.number_input, "to block", "last_block", end, 0, last, placeholder="same")
+    bound(ending.number_input, "to block", "last_block", end, first, last, placeholder="same")

@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.directions import library
 from core.errors import TillerError
 from core.generation.comparison import Settings, from_link, to_link
 from core.generation.saved import find_example, find_preset
@@ -33,7 +34,10 @@ def settings() -> Settings:
 
 
 def change(**values: Any) -> None:
-    """Change some settings."""
+    """Change some settings. Another direction keeps the block where it has a vector there."""
+    card = next((card for card in library.cards() if card.id == values.get("direction")), None)
+    if card is not None and settings().block not in (None, *card.with_vector):
+        values = {"block": None, "last_block": None, **values}
     st.session_state[SETTINGS] = Settings.model_validate({**settings().model_dump(), **values})
 
 
