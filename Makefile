@@ -32,7 +32,8 @@ run: setup ## open the app; the embedded model is fetched the first time
 test: setup-dev lint ## everything: lint, types, tests
 	$(BIN)/python -m core fetch --model smollm2-135m
 	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses 4 --dist loadfile
-	$(BIN)/python -m pytest -m browser
+	# a real browser on a busy machine can miss a moment: what failed is tried once more, alone
+	$(BIN)/python -m pytest -m browser || $(BIN)/python -m pytest -m browser --last-failed --last-failed-no-failures none
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -35,9 +35,10 @@ def settings() -> Settings:
 
 def change(**values: Any) -> None:
     """Change some settings. Another direction keeps the block where it has a vector there."""
-    card = next((card for card in library.cards() if card.id == values.get("direction")), None)
-    if card is not None and settings().block not in (None, *card.with_vector):
-        values = {"block": None, "last_block": None, **values}
+    if values.get("direction") and settings().block is not None:
+        card = next((card for card in library.cards() if card.id == values["direction"]), None)
+        if card is not None and settings().block not in card.with_vector:
+            values = {"block": None, "last_block": None, **values}
     st.session_state[SETTINGS] = Settings.model_validate({**settings().model_dump(), **values})
 
 
