@@ -14,7 +14,7 @@ from core.directions.names import CONTROLS, label
 from core.errors import TillerError
 from core.generation.comparison import DEFAULT_ORGANISM, Settings
 from core.generation.rows import MAX_TOKENS
-from core.models import memory
+from core.models import known, memory
 from core.models.catalog import CATALOG, FolderSource, ModelSpec, exact
 from core.models.sources import is_ready
 from core.organisms.library import find_organism, organisms
@@ -157,7 +157,8 @@ def _organism(settings: Settings, model: str) -> None:
 
 
 def _direction(now: Now, model: str) -> None:
-    found = {card.id: card for card in library.cards(model)}
+    wanted = known.same_weights(model)
+    found = {card.id: card for card in now.cards.values() if card.model in wanted}
     if not found:
         st.caption("No direction of this model is on this machine yet.")
         return
