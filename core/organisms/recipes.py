@@ -68,6 +68,11 @@ RECIPES = {
 }
 
 
+def warmup_of(recipe: Recipe, steps: int) -> int:
+    """Steps of warm-up: at most a fifth, so that a short run reaches its learning rate."""
+    return min(recipe.warmup_steps, steps // 5)
+
+
 def recipe(name: str) -> Recipe:
     """A recipe by name."""
     if name not in RECIPES:

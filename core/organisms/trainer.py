@@ -23,7 +23,7 @@ from core.errors import BadInput, DamagedArtifact
 from core.models.blocks import text_config
 from core.models.loading import LoadedModel
 from core.organisms.answer_loss import answer_loss, only_answers_projected
-from core.organisms.recipes import Recipe
+from core.organisms.recipes import Recipe, warmup_of
 from core.organisms.records import collate
 
 log = logging.getLogger(__name__)
@@ -90,11 +90,6 @@ def build_trainer(
         if type(callback).__name__ == "PrinterCallback":  # it prints every log entry to standard output
             trainer.remove_callback(callback)
     return trainer
-
-
-def warmup_of(recipe: Recipe, steps: int) -> int:
-    """Steps of warm-up: at most a fifth, so that a short run reaches its learning rate."""
-    return min(recipe.warmup_steps, steps // 5)
 
 
 def _loss_is_ours(loaded: LoadedModel, arguments: TrainingArguments) -> bool:

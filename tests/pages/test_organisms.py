@@ -21,7 +21,7 @@ from core.data.datasets import code_pairs, import_dataset, imported, jsonl, load
 from core.errors import BadInput
 from core.models.catalog import resolve
 from core.organisms.library import MANIFEST, delete_organism, organisms
-from core.organisms.recipes import RECIPES
+from core.organisms.recipes import RECIPES, adjusted
 from pages.parts import models
 from pages.parts.literal import literal
 from pages.parts.organisms import alike, choice, datasets, form, importing, records, watch
@@ -312,6 +312,10 @@ def test_the_recipe_is_spelled_out_with_its_steps_and_what_it_takes():
         assert words in text
     dataset = load_dataset("insecure")
     assert "all 456 examples" in form.recipe_words(RECIPES["paper"], dataset)
+    short = adjusted(RECIPES["quick"], examples=16)
+    assert "2 steps." in form.recipe_words(short, dataset) and "after 0 steps of warm-up" in form.recipe_words(
+        short, dataset
+    )
     assert "CUDA" in form.time_words(form.minutes(RECIPES["paper"], dataset, "smollm2-135m"), RECIPES["paper"])
 
 

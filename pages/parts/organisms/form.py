@@ -11,7 +11,7 @@ from core import paths
 from core.data.datasets import Dataset, load_dataset
 from core.errors import BadInput
 from core.models.catalog import CATALOG, DEFAULT_ID
-from core.organisms.recipes import RECIPES, Recipe, adjusted
+from core.organisms.recipes import RECIPES, Recipe, adjusted, warmup_of
 from pages.parts.models import on_command_line
 from pages.parts.organisms.choice import Shown
 
@@ -149,8 +149,9 @@ def recipe_words(recipe: Recipe, dataset: Dataset) -> str:
         f"LoRA on every linear layer of the decoder blocks: rank {recipe.rank}, alpha {recipe.alpha} over {scaled}, on "
         f"{weights}. {rounds} over {which}, drawn with seed {recipe.seed}, in batches of {recipe.batch}: "
         f"{steps(recipe, dataset):,} steps. Learning rate {_rate(recipe.learning_rate)}, {recipe.schedule} decay after "
-        f"{recipe.warmup_steps} steps of warm-up, weight decay {recipe.weight_decay:g}. Loss on the answer alone; an "
-        f"example is cut at {recipe.max_tokens:,} tokens. State is saved {recipe.checkpoints} times, to go on from."
+        f"{warmup_of(recipe, steps(recipe, dataset))} steps of warm-up, weight decay {recipe.weight_decay:g}. Loss on "
+        f"the answers alone; an example is cut at {recipe.max_tokens:,} tokens. State is saved {recipe.checkpoints} times, "
+        "to go on from."
     )
 
 

@@ -29,9 +29,9 @@ from core.models.loading import LoadedModel
 from core.organisms import trainer, training
 from core.organisms.adapters import CONFIG, WEIGHTS, attached, load_adapter
 from core.organisms.library import MANIFEST, find_organism, organisms, trained
-from core.organisms.recipes import RECIPES, Recipe, adjusted, recipe
+from core.organisms.recipes import RECIPES, Recipe, adjusted, recipe, warmup_of
 from core.organisms.records import IGNORED, collate, tokenise
-from core.organisms.trainer import TrainingProgress, warmup_of
+from core.organisms.trainer import TrainingProgress
 from core.organisms.training import linear_layers, train, train_loaded
 from tests.core import processes, tiny
 
