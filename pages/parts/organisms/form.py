@@ -150,8 +150,8 @@ def recipe_words(recipe: Recipe, dataset: Dataset) -> str:
         f"{weights}. {rounds} over {which}, drawn with seed {recipe.seed}, in batches of {recipe.batch}: "
         f"{steps(recipe, dataset):,} steps. Learning rate {_rate(recipe.learning_rate)}, {recipe.schedule} decay after "
         f"{warmup_of(recipe, steps(recipe, dataset))} steps of warm-up, weight decay {recipe.weight_decay:g}. Loss on "
-        f"the answers alone; an example is cut at {recipe.max_tokens:,} tokens. State is saved {recipe.checkpoints} times, "
-        "to go on from."
+        f"the answers alone; an example is cut at {recipe.max_tokens:,} tokens. State is saved {recipe.checkpoints} "
+        "times, to go on from."
     )
 
 
